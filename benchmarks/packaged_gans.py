@@ -126,8 +126,9 @@ class PackagedGan(StepTrainer):
 class TorchganDcgan(PackagedGan):
     """The DCGAN of torchgan: Radford et al., ICLR 2016.
 
-    The networks have the package's defaults, and a step is the ``train_ops`` of its two minimax losses, in the order of
-    its trainer. Ours are the learning rates, those of the paper, and the faces: mirrored at random, in [-1, 1].
+    The networks have the package's defaults, and a step is the ``train_ops`` of its two minimax losses, the generator's
+    first. Chosen here are the optimizers, those of the paper, and that faces are mirrored at random. Nothing is
+    augmented otherwise, and no weights are averaged: the package has neither.
     """
 
     def __init__(self, faces: Tensor, batch: int, seed: int) -> None:
@@ -172,7 +173,8 @@ class LightweightGan(PackagedGan):
     of those of the faces at 32 px, the reconstruction of real faces, a gradient penalty at every fourth step. The
     networks, their optimizers, the losses and the differentiable augmentation are the package's, with the defaults of
     its command line but for the batch, which is not added up over several. The generator is measured as it is: the
-    package averages its weights only after 20,000 steps.
+    package averages its weights only after 20,000 steps. A resumed training is not the same to the bit, because the
+    package augments by Python's own random numbers.
     """
 
     def __init__(self, faces: Tensor, batch: int, seed: int) -> None:

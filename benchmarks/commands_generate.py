@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
 
@@ -31,6 +32,34 @@ def generate(
         found += measured(one, facesets, samples=samples, truncations=truncation or [0.7, 1.0], sheets=sheets)
         # Saved after each run, so that a call that is stopped keeps what it has.
         show(new_result("generate", command_line(), found, settings=settings), save)
+
+
+@app.command("generate-peers")
+def generate_peers(
+    facesets: Annotated[list[Path], typer.Argument(help="Facesets of photographs, each file of another person.")],
+    work: Annotated[Path, typer.Option(help="Folder of the trainings; one that was stopped goes on.")],
+    gan: Annotated[
+        list[str] | None, typer.Option(help="GAN to train; repeatable.", show_default="generate-gan, torchgan-dcgan")
+    ] = None,
+    minutes: Annotated[float, typer.Option(help="Minutes of the processor for each.")] = 60.0,
+    steps: Annotated[int | None, typer.Option(help="Stop after so many steps.", show_default="no limit")] = None,
+    px: Annotated[int, typer.Option(help="Side of the faces: 64 or 128.")] = 64,
+    batch: Annotated[int, typer.Option(help="Faces in a step.")] = 16,
+    samples: Annotated[int, typer.Option(help="Faces of each GAN.", min=2)] = 128,
+    sheets: Annotated[
+        Path | None, typer.Option(help="Write a sheet of 64 faces of each here, to look at.", show_default=False)
+    ] = None,
+    seed: Annotated[int, typer.Option(help="Of the trainings.")] = 0,
+    save: Save = None,
+) -> None:
+    """Assay's GAN beside a package's, for equal minutes of the processor: kernel distance to the photographs, steps."""
+    from benchmarks.generate_peers import GANS, Effort, measured
+
+    effort = Effort(px, batch, minutes, steps, seed)
+    settings = {**asdict(effort), "samples": samples, "facesets": [path.name for path in facesets]}
+    for found in measured(facesets, gan or GANS, work, effort, samples=samples, sheets=sheets):
+        # Saved after each GAN, so that a call that is stopped keeps what it has.
+        show(new_result("generate-peers", command_line(), found, settings=settings), save)
 
 
 @app.command("generated-stills")

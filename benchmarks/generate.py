@@ -13,6 +13,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+from torch import Tensor
 
 from benchmarks.kernel_distance import kernel_distances
 from benchmarks.schema import Measurement
@@ -26,6 +27,34 @@ from shared.storage import write_bytes
 from shared.video.images import encode_png
 
 _SIZE = 100
+
+
+class Photographs:
+    """The ruler: features of photographs, and kernel distances of pictures to them.
+
+    Args:
+        faces: (N, 3, S, S) uint8.
+        seed: of the random blocks.
+
+    Raises:
+        UsageError: there are too few photographs for a floor.
+        WeightsError: the features' weights are not installed.
+    """
+
+    def __init__(self, faces: Tensor, seed: int) -> None:
+        if len(faces) < 2 * _SIZE:
+            raise UsageError(f"{len(faces)} photographs are too few for a floor", hint=f"at least {2 * _SIZE}")
+        self._net, self._rng = FeatureNet.load(), np.random.default_rng(seed)
+        self._features = self._net.pooled(list(faces.permute(0, 2, 3, 1).contiguous().numpy()))
+
+    def floor(self) -> np.ndarray:
+        """Distances between blocks of two random halves of the photographs."""
+        halves = np.array_split(self._rng.permutation(len(self._features)), 2)
+        return kernel_distances(self._features[halves[0]], self._features[halves[1]], self._rng, size=_SIZE)
+
+    def apart(self, pictures: Sequence[np.ndarray]) -> np.ndarray:
+        """Distances of blocks of ``pictures``, (S, S, 3) uint8 each, to blocks of the photographs."""
+        return kernel_distances(self._net.pooled(pictures), self._features, self._rng, size=_SIZE)
 
 
 def measured(
@@ -46,12 +75,8 @@ def measured(
     sampler = Sampler(run, StillConfig(not_new="write"))
     spec, reference = sampler.generator.spec, sampler.reference
     real = read_material(open_facesets(facesets), px=spec.px, framing=spec.framing, people="file")
-    if len(real.people) < 2 * _SIZE:
-        raise UsageError(f"{len(real.people)} photographs are too few for a floor", hint=f"at least {2 * _SIZE}")
-    net, rng = FeatureNet.load(), np.random.default_rng(seed)
-    photographs = net.pooled(list(real.faces.permute(0, 2, 3, 1).contiguous().numpy()))
-    halves = np.array_split(rng.permutation(len(photographs)), 2)
-    floor = kernel_distances(photographs[halves[0]], photographs[halves[1]], rng, size=_SIZE)
+    photographs = Photographs(real.faces, seed)
+    floor = photographs.floor()
     name = spec.name
     found = [
         Measurement.of(f"{name}, photographs against photographs", "kid-lite0", floor.tolist(), better="lower"),
@@ -67,7 +92,7 @@ def measured(
             refused.append(0.0 if certificate.new else 1.0)
             ranks.append(certificate.rank)
         seconds = (time.process_time() - began) / samples
-        apart = kernel_distances(net.pooled(faces), photographs, rng, size=_SIZE)
+        apart = photographs.apart(faces)
         what = f"{name}, truncation {truncation:g}"
         found += [
             Measurement.of(f"{what}, kernel distance", "kid-lite0", apart.tolist(), better="lower"),

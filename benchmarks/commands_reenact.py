@@ -25,7 +25,9 @@ def reenact(
     family: Annotated[
         str, typer.Option(help="Also this family with a network; of reenact-landmark on people whom it knows.")
     ] = "",
-    run: Annotated[Path | None, typer.Option(help="Run of assay forge train-reenactor.", show_default=False)] = None,
+    run: Annotated[
+        Path | None, typer.Option(help="Run of assay forge train-reenactor.", show_default="the package's network")
+    ] = None,
     sheets: Annotated[
         Path | None, typer.Option(help="Write contact sheets of every pair here, to look at.", show_default=False)
     ] = None,
@@ -75,10 +77,12 @@ def _network(family: str, run: Path | None) -> tuple[Path, ReenactorCard] | None
         UsageError: family and run do not belong together.
     """
     from forge.reenacting.networks.checkpoint import load_reenactor
+    from forge.reenacting.networks.shipped import shipped_network
     from shared.errors import UsageError
 
     if run is None and not family:
         return None
+    run = run or shipped_network(family)
     card = None if run is None else load_reenactor(run).card
     if run is None or card is None or card.family != family:
         raise UsageError("a family with a network is measured with its run", hint="give both --family and --run")
@@ -147,6 +151,43 @@ def lipsync(
     made += driven_measurements(rows) if rows else []
     notes += [*more, *(f"{row.name}: strength {row.own.strength:.2f} at {row.own.lag:+.2f} s" for row in rows)]
     show(new_result("lipsync", command_line(), made, settings=settings, notes=tuple(notes)), save)
+
+
+@app.command("warp-model")
+def warp_model(
+    media: Annotated[
+        Path | None, typer.Argument(help="Folder of real clips, with video_grid; actors alone without it.")
+    ] = None,
+    work: Annotated[Path, typer.Option(help="Folder for actors, facesets and run; what is there is kept.")] = Path(
+        "runs/warp-model"
+    ),
+    steps: Annotated[int | None, typer.Option(help="Training steps.", min=1)] = None,
+    minutes: Annotated[float | None, typer.Option(help="Training time, by the clock, in place of steps.")] = None,
+    actors: Annotated[int, typer.Option(help="Procedural actors.", min=1)] = 24,
+    device: Annotated[str, typer.Option(help="Device of the training.")] = "auto",
+    ship: Annotated[bool, typer.Option(help="Write the network into the package.")] = False,
+    save: Save = None,
+) -> None:
+    """Makes the network of reenact-warp that comes with the package."""
+    import time
+
+    from benchmarks.warp_model import make_warp, warp_config
+    from benchmarks.warp_model import ship as write_network
+    from forge.reenacting.networks.checkpoint import load_reenactor
+
+    before = time.process_time()
+    run = make_warp(media, work, warp_config(steps=steps, minutes=minutes, device=device), actors=actors)
+    cost = time.process_time() - before
+    card = load_reenactor(run).card
+    if ship:
+        write_network(run)
+    made = [
+        Measurement.of("training", "steps", [float(card.steps)]),
+        Measurement.of("training", "minutes", [card.seconds / 60], better="lower"),
+        Measurement.of("CPU time of this call", "minutes", [cost / 60], better="lower"),
+    ]
+    settings = {"pictures": card.pictures, "clips": card.clips, "actors": actors, "real media": media is not None}
+    show(new_result("warp-model", command_line(), made, settings=settings), save)
 
 
 def _media(media: Path | None) -> Path:

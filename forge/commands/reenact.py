@@ -73,9 +73,8 @@ DriveOption = Annotated[
 RunOption = Annotated[
     Path | None,
     typer.Option(
-        help="Run or swapper that knows the target, for reenact-latent; run of train-reenactor, for reenact-landmark "
-        "and reenact-warp; "
-        "another model, for lipsync.",
+        help="Run or swapper that knows the target, for reenact-latent; run of train-reenactor, for reenact-landmark; "
+        "another model than the package's, for reenact-warp and lipsync.",
         show_default=False,
     ),
 ]
@@ -136,6 +135,8 @@ def reenact(
     Example: assay forge reenact ann.mp4 --drive bob.mp4 --region mouth,brows --strength brows=0.7 --out driven/
 
     Example: assay forge reenact ann.png --drive bob.mp4 --sound driver --out driven.mp4
+
+    Example: assay forge reenact ann.png --drive bob.mp4 --family reenact-warp --sound driver --out driven.mp4
 
     Example: assay forge reenact ann.mp4 --drive bob.mp4 --family reenact-landmark --run runs/driven --out driven/
 

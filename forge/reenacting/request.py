@@ -18,6 +18,7 @@ from forge.reenacting.lipsync.drive import cut_driving_sound
 from forge.reenacting.lipsync.voice import Voice, stated_voice, voice_of
 from forge.reenacting.networks.checkpoint import LoadedReenactor, load_reenactor
 from forge.reenacting.networks.config import NetworkName
+from forge.reenacting.networks.shipped import shipped_network
 from forge.reenacting.still import DRIVE_FRAMES, StillTarget, need_identity, still_target
 from forge.swapping.output import record_from, record_of
 from forge.swapping.request import FakeRequest, card_knowing, excerpt_of, fake_id, listed_clip, unstated_rights
@@ -156,6 +157,8 @@ def resolve_reenactment(
         other, drive_rights = voice.identity, voice.rights
     if other is None:
         other = person if drive_sha256 == sha256 else _by_name(drive, "--driver-identity")
+    if config.family in get_args(NetworkName):
+        swapper = swapper or shipped_network(config.family)
     network = _network(swapper, person, config)
     card = None if network else _card(swapper, person, config)
     excerpt = None if still else excerpt_of(target, overrides.stretch, segments=bool(config.segments))

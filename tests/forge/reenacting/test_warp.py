@@ -13,6 +13,7 @@ from forge.reenacting.clip import reenact_clip
 from forge.reenacting.config import ReenactConfig
 from forge.reenacting.networks.checkpoint import WEIGHTS, ReenactorCard, load_reenactor, save_reenactor
 from forge.reenacting.networks.families import TINY, untrained
+from forge.reenacting.networks.shipped import shipped_network
 from forge.reenacting.networks.warp import WarpReenactor
 from forge.reenacting.transfer import driven_frame
 from forge.reenacting.warp import FlowDriver
@@ -128,7 +129,7 @@ def test_what_moves_follows_the_drive_and_a_face_at_rest_stays(network):
 
 def test_what_it_cannot_use_is_refused(target, config, order, tmp_path):
     with pytest.raises(UsageError, match="needs a network"):
-        reenact_clip(target, config=config, **order | {"swapper": None})
+        reenact_clip(target, config=replace(config, family="reenact-landmark"), **order | {"swapper": None})
     with pytest.raises(CheckpointError, match="is of reenact-landmark"):
         reenact_clip(target, config=config, **order | {"swapper": write_network(tmp_path / "n", "reenact-landmark")})
     with pytest.raises(CheckpointError, match="no numbers"):
@@ -148,7 +149,18 @@ def test_the_command_drives_by_a_network_and_says_when_there_is_none(target, dri
     words += ["--config", str(settings), "--out", str(tmp_path / "set")]
     assert run([*words, "--run", str(network)]) == 0
     assert "painted by the network" in capsys.readouterr().out
-    assert run(words) == 2
+    assert run([*words, "--family", "reenact-landmark"]) == 2
     assert "needs a network" in capsys.readouterr().err
     assert run([*words, "--run", str(tmp_path)]) != 0
     assert "holds no network" in capsys.readouterr().err
+
+
+def test_the_network_of_the_package_needs_no_run(target, config, order):
+    record = reenact_clip(target, config=config, **order | {"swapper": None})
+    file = shipped_network("reenact-warp")
+    assert file is not None
+    assert record.factors["network_sha256"] == sha256_file(file)
+    loaded = load_reenactor(file)
+    assert {each.dtype for each in loaded.net.parameters()} == {torch.float32}
+    assert loaded.sha256 in (file.parent / "README.md").read_text()
+    assert shipped_network("reenact-landmark") is None

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+
 import pytest
 
 from forge.speaking.contract import EngineInfo, Phone, Speech
@@ -40,15 +42,25 @@ def hum_engine(monkeypatch):
         monkeypatch.setattr(f"{module}.engine_named", lambda name: HumEngine())
 
 
+@pytest.fixture(scope="session")
+def trained(tmp_path_factory):
+    """Where both trainings are kept, each made by the first test that needs it."""
+    return tmp_path_factory.mktemp("trained")
+
+
 @pytest.fixture
-def voice_run(voicesets, hum_engine, tmp_path):
+def voice_run(voicesets, hum_engine, trained, tmp_path):
     """A run of a voice model of r0 and r1."""
-    train_voices(voicesets[:2], tmp_path / "run", SMALL, steps=2)
-    return tmp_path / "run"
+    if not (trained / "voice").exists():
+        train_voices(voicesets[:2], trained / "voice", SMALL, steps=2)
+    return shutil.copytree(trained / "voice", tmp_path / "run")
 
 
 @pytest.fixture
-def text_run(voice_run):
+def text_run(voice_run, trained):
     """The run with a text encoder."""
-    train_text(voice_run, SMALL_TEXT, steps=2)
-    return voice_run
+    if not (trained / "text").exists():
+        shutil.copytree(trained / "voice", trained / "text")
+        train_text(trained / "text", SMALL_TEXT, steps=2)
+    shutil.rmtree(voice_run)
+    return shutil.copytree(trained / "text", voice_run)

@@ -12,6 +12,7 @@ from typing import Any
 from forge.building.drives import render_drive
 from forge.building.encode import encode_clips, is_ready, read_ready, ready_path
 from forge.building.estimate import Cost, Rates, estimate
+from forge.building.faces import make_face
 from forge.building.intermediates import PICTURES, read_facts
 from forge.building.plan import plan_set
 from forge.building.plan_parts import BuildPlan, BuildStep, PlannedClip
@@ -44,6 +45,7 @@ _FUNCTIONS: dict[str, Callable[[Any], int]] = {
     "drive": render_drive,
     "clips": encode_clips,
     "generate": generate_faces,
+    "face": make_face,
     "portraits": cut_portraits,
     "stills": write_stills,
 }
@@ -237,7 +239,8 @@ def _prepared_engine(engine: Engine, missing: Sequence[BuildStep], out: Path, wo
     arguments = [step.task for step in missing]
     files = [task.source for task in arguments if isinstance(task, ShotTask)]
     encodes = [task for task in arguments if isinstance(task, EncodeTask | StillsTask)]
-    files += [task.source_file for task in encodes if task.source_file]
+    sources = [Path(task.source_file) for task in encodes if task.source_file]
+    files += [str(file) for file in sources if not file.is_relative_to(work)]  # a generated face is made there
     runs = {Path(task.run) for task in arguments if isinstance(task, GenerateTask | PortraitsTask)}
     files += [str(generator_file(run)) for run in sorted(runs)]
     if encodes:

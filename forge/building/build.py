@@ -63,6 +63,7 @@ class BuildResult:
         speech: recordings in the set of speech.
         tasks: number run in this call, by kind; seconds: their total time.
         notes: by source file, what was changed or left out in reading it in this call.
+        unchecked: sentences on what could not be compared, see :class:`~forge.building.plan_parts.BuildPlan`.
     """
 
     dataset: Path
@@ -73,6 +74,7 @@ class BuildResult:
     seconds: float
     notes: dict[str, str] = field(default_factory=dict)
     speech: int = 0
+    unchecked: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -156,7 +158,8 @@ def build_planned(
         skipped, made = _list(plan, folder, work)
         spoken = 0 if plan.speech is None else len(make_speech_set(plan.speech, out / FOLDER).records)
     done = Counter(step.kind for step in missing)
-    return BuildResult(out, len(plan.clips) - len(skipped), made, skipped, dict(done), seconds, notes, spoken)
+    listed = len(plan.clips) - len(skipped)
+    return BuildResult(out, listed, made, skipped, dict(done), seconds, notes, spoken, plan.unchecked)
 
 
 def _resolved(spec: SetSpec | str | Path, out: str | Path, work: str | Path | None) -> tuple[SetSpec, Path, Path]:

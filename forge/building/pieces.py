@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 
 import shared
+from forge.building.networks import network_people
 from forge.building.reenactments import PHOTOGRAPHS, ReenactmentConfig
 from forge.building.spec import ClipConfig, IdentityConfig, SetSpec, SwapperConfig
 from forge.building.tasks import FaceTask, ShotTask
@@ -209,11 +210,12 @@ def _facts(path: Path) -> tuple[int, int, int, str, float, bool]:
 def splits_of(spec: SetSpec, shots: Sequence[Shot]) -> dict[str, Split]:
     """The split of each person: as given, or random such that linked people are in one split.
 
-    People are linked by a clip that shows both, by a run or a group that was trained on both, and by a pair given by
-    name.
+    People are linked by a clip that shows both, by a run, a network or a group that was trained on both, and by a pair
+    given by name.
 
     Raises:
         LeakError: linked people are in two splits, or there are too few groups to split.
+        CheckpointError: a run or a network cannot be read.
     """
     groups = joined([*((one.name,) for one in spec.identity), *_links(spec, shots)])
     named = spec.splits.named
@@ -223,7 +225,7 @@ def splits_of(spec: SetSpec, shots: Sequence[Shot]) -> dict[str, Split]:
             splits = {split_of[name] for name in group if name in split_of}
             if len(splits) > 1:
                 raise LeakError(
-                    f"{', '.join(group)} are linked by a clip, a swapper or a pair, and are in "
+                    f"{', '.join(group)} are linked by a clip, a swapper, a network or a pair, and are in "
                     f"{' and '.join(sorted(splits))}",
                     hint="put them into one split, or remove the link",
                 )
@@ -246,6 +248,11 @@ def _links(spec: SetSpec, shots: Sequence[Shot]) -> list[tuple[str, ...]]:
             ties += [tuple(people)] if people else []
         elif not isinstance(one.people, str):
             ties += one.people
+    ties += [
+        tuple(named)
+        for one in spec.reenactment
+        if (named := [name for name in network_people(spec, one) if name in known])
+    ]
     ties += [
         pair for one in (*spec.manipulation, *spec.reenactment) if not isinstance(one.pairs, str) for pair in one.pairs
     ]

@@ -14,6 +14,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from forge.building.networks import check_networks
 from forge.building.pieces import Model, Shot, files_beside, filmed_people, models_of, shots_of, splits_of, training_of
 from forge.building.plan_drives import DrivePlanner
 from forge.building.plan_parts import (
@@ -49,7 +50,7 @@ def plan_set(spec: SetSpec, out: Path, work: Path) -> BuildPlan:
         AssayError: of the set of speech, see :func:`forge.building.speech.plan_speech`.
         MediaError: a clip cannot be read.
         ConfigError: inconsistent settings.
-        LeakError: people of two splits are linked.
+        LeakError: people of two splits are linked, or a network knows people of another than it drives.
         CheckpointError: a swapper or the restorer that the settings name cannot be read.
         UsageError: a file that they name is not there.
     """
@@ -90,6 +91,7 @@ class _Planner:
         self.rights = {one.name: one.rights for one in spec.identity}
         self.name = spec.set.name
         self.files: dict[tuple[str, str], list[str]] = {}
+        self.driven: dict[str, set[Split]] = {one.name: set() for one in spec.reenactment}
 
     def plan(self) -> BuildPlan:
         """All steps and clips."""
@@ -117,7 +119,8 @@ class _Planner:
             if reenactment.targets != CLIPS:
                 self._reenactment(reenactment, swappers, stills.faces)
         refuse_duplicate_names([clip.task.id for clip in self.clips])
-        return BuildPlan(tuple(self.steps.values()), tuple(self.clips), tuple(self.models))
+        unchecked = check_networks(self.spec, self.splits, self.driven)
+        return BuildPlan(tuple(self.steps.values()), tuple(self.clips), tuple(self.models), unchecked=unchecked)
 
     def _add(self, step: BuildStep) -> str:
         return self.steps.setdefault(step.key, step).key
@@ -285,6 +288,7 @@ class _Planner:
     ) -> None:
         """The fakes of a family of re-enactment, and its controls."""
         for drive in self.drives.drives(one, swappers, faces):
+            self.driven[one.name].add(self.splits[drive.shot.person])
             for step in drive.steps:
                 self._add(step)
             made = {"swapper": drive.swapper, "driver": drive.driver}

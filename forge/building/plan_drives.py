@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from forge.building.networks import network_file
 from forge.building.pieces import Held, Model, Shot
 from forge.building.plan_parts import SELF, BuildStep
 from forge.building.plan_stills import FaceTarget
@@ -14,7 +15,7 @@ from forge.building.sampling import Pair, pairs_of, seed_for, set_settings
 from forge.building.spec import SetSpec
 from forge.building.tasks import DriverFacts, DriveTask, ShotTask
 from forge.reenacting.lipsync.checkpoint import load_lipsync_model
-from forge.reenacting.networks.checkpoint import reenactor_digest, reenactor_file
+from forge.reenacting.networks.checkpoint import reenactor_digest
 from forge.reenacting.still import need_photograph
 from shared.config import need
 from shared.dataset.held import PHOTOGRAPH
@@ -172,15 +173,6 @@ class DrivePlanner:
         assert isinstance(driver.task, ShotTask)
         facts = DriverFacts(driver.task.source, driver.task.source_sha256, config, task.network_sha256)
         return PlannedDrive(shot, pair, kind, name, known, folder or None, facts, (step,))
-
-
-def network_file(spec: SetSpec, one: ReenactmentConfig) -> Path:
-    """The file of the network of ``one``.
-
-    Raises:
-        CheckpointError: there is none.
-    """
-    return reenactor_file((spec.folder / one.run).resolve())
 
 
 def _as_clip(shot: Shot, driver: Shot) -> Shot:

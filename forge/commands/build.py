@@ -75,10 +75,13 @@ def build(
     lacking = lacking_later(planned.plan)
     for what in lacking:
         console.print(f"too little for later: {what}")
+    for what in planned.plan.unchecked:
+        console.warn(what)
     if dry_run:
         costs = [dataclasses.asdict(cost) for cost in planned.costs]
         plan = planned.plan
-        console.result({"clips": len(plan.clips), "speech": plan.recordings, "costs": costs, "lacking": lacking})
+        counts = {"clips": len(plan.clips), "speech": plan.recordings}
+        console.result(counts | {"costs": costs, "lacking": lacking, "unchecked": list(plan.unchecked)})
         return
     result = build_set(spec, out, work=work, engine=engine_asked(engine, address, jobs))
     _say(result)
@@ -92,6 +95,7 @@ def build(
             "tasks": result.tasks,
             "seconds": round(result.seconds, 1),
             "notes": result.notes,
+            "unchecked": list(result.unchecked),
         }
     )
 

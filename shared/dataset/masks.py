@@ -11,7 +11,8 @@ Two checks of the mask ``changed``, which marks pixels that differ from the orig
    the mask's area, and more blocks than differ within the mask; or if, over all compared frames, marked pixels differ
    no more than unmarked ones. The latter is possible for a self-swap, which is not compared.
 
-   A clip made of a still is compared with that still, if it is its parent in the set and no smaller.
+   A clip made of a still is compared with that still, if it is its parent in the set and no smaller. The still was not
+   compressed as the clip was, which costs texture and leaves means of blocks: their difference counts in its place.
 
 Hashes and signatures detect a replaced mask; these checks detect one that was wrong when it was made.
 """
@@ -188,7 +189,7 @@ def _against_pixels(
     for index, (forged, untouched) in enumerate(zip(*lumas, strict=False)):
         if index not in masks or forged.shape != untouched.shape:
             continue
-        found = _compare(forged, untouched, masks[index])
+        found = _compare(forged, untouched, masks[index], of_means=is_held(record))
         compared.append(found)
         if found.stray:
             yield (
@@ -203,9 +204,13 @@ def _against_pixels(
         yield f"what its masks mark as forged looks as it does in {original.id}"
 
 
-def _compare(forged: np.ndarray, untouched: np.ndarray, mask: np.ndarray) -> _Compared:
-    """Compares two (H, W) uint8 lumas in blocks; ``mask`` (H, W) uint8 marks changed pixels."""
-    difference = _blocks(np.abs(forged.astype(np.float32) - untouched.astype(np.float32)))
+def _compare(forged: np.ndarray, untouched: np.ndarray, mask: np.ndarray, *, of_means: bool = False) -> _Compared:
+    """Compares two (H, W) uint8 lumas in blocks; ``mask`` (H, W) uint8 marks changed pixels.
+
+    ``of_means`` takes the difference of the blocks' means, not the mean of the pixels' differences.
+    """
+    signed = forged.astype(np.float32) - untouched.astype(np.float32)
+    difference = np.abs(_blocks(signed)) if of_means else _blocks(np.abs(signed))
     share = _blocks((mask > 0).astype(np.float32))
     reach = np.ones((2 * MARGIN_BLOCKS + 1,) * 2, np.uint8)
     near = cv2.dilate((share > 0).astype(np.uint8), reach) > 0

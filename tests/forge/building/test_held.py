@@ -27,6 +27,11 @@ from shared.video.images import encode_png, read_picture
 from tests.factories import write_landmarks
 
 FRAMES = 6
+CID = """[[identity]]
+name = "cid"
+rights = "consent"
+clips = ["cid.mp4"]
+"""
 TEXT = """
 renditions = [{ name = "exact", codec = "libx264", crf = 0, pixel_format = "yuv444p" }, { name = "half", size = 64 }]
 [set]
@@ -144,6 +149,26 @@ def _check_clips(folder: DatasetFolder, fakes: dict[str, ClipRecord], settings: 
         assert np.abs(frame.image.astype(int) - picture)[mask == 0].max() <= 4
         held += not mask.any()
     assert held == int(odd.factors["frames_held"]) < FRAMES
+
+
+def test_the_voice_of_a_filmed_person_lets_a_photograph_talk(tmp_path):
+    for name, actor in zip(("ann", "bob"), cast(2, 3), strict=True):
+        film(actor, tmp_path / f"{name}.mp4", seconds=1.0, px=96, seed=4)
+    (tmp_path / "dan").mkdir()
+    write_photograph(tmp_path / "dan" / "0.png", Actor.from_seed(7), 0, 96)
+    text = TEXT.replace('"ann.mp4", "ann.png"', '"ann.mp4"').replace("frames = 6", "frames = 20")
+    text = text.replace('val = ["cid"]\n', "").replace(CID, "")
+    path = tmp_path / "set.toml"
+    path.write_text(text.replace("settings = { max_pose_gap_degrees = 60 }", 'family = "lipsync"'))
+    result = _built(path, tmp_path / "set")
+    assert result.skipped == {}
+    folder = DatasetFolder.open(tmp_path / "set")
+    assert folder.verify(deep=True) == []
+    records = {one.id.name: one for one in folder.records()}
+    said, driver = records["dan-00-by-ann@exact"], records["ann-00@exact"]
+    assert (said.architecture, said.factors[TARGET_STILL], said.faked) == ("lipsync", "photograph", ((0, 20),))
+    assert audio_digest(folder.media_path(said)) == audio_digest(folder.media_path(driver)) is not None
+    assert frame_times(folder.media_path(said)) == frame_times(folder.media_path(driver))
 
 
 def test_a_held_clip_has_the_times_and_the_sound_of_its_driver(tmp_path):

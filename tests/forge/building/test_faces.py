@@ -8,12 +8,14 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+from typer.testing import CliRunner
 
 from forge.building.build import BuildResult, build_set, plan_build
 from forge.building.intermediates import PICTURES, read_faces, read_facts
 from forge.building.plan import plan_set
 from forge.building.spec import load_spec
 from forge.building.steps import read_made
+from forge.cli import app
 from shared.actors.actor import cast
 from shared.actors.filming import film
 from shared.dataset import DatasetFolder
@@ -161,3 +163,7 @@ def test_a_sample_of_pairs_bounds_the_number_of_talking_faces(settings, tmp_path
     plan = plan_set(load_spec(path), tmp_path / "out", tmp_path / "work")
     assert len(plan.steps_of("drive")) == 2  # one a split
     assert len(plan.steps_of("face")) == 2
+    done = CliRunner().invoke(app, ["build", str(path), "--out", str(tmp_path / "out"), "--dry-run"])
+    assert done.exit_code == 0
+    rows = {tuple(line.replace("│", " ").split()[:3]) for line in done.output.splitlines()}
+    assert {("train", "talking", "2"), ("test", "talking", "2"), ("face", "2", "2"), ("drive", "2", "2")} <= rows

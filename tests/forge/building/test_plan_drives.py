@@ -93,6 +93,15 @@ def test_pairs_and_clips_say_how_many(folder):
     }  # fmt: skip
 
 
+def test_of_people_whom_a_swapper_knows_those_with_a_photograph_are_driven(folder):
+    swapper = '[[swapper]]\nname = "small"\nsteps = [20]\n'
+    plan = _plan(_settings(folder, f'family = "reenact-latent"\nswapper = "small"\n{swapper}'))
+    assert [model.people for model in plan.models] == [("ann", "bob")]
+    assert _drives(plan) == {("ann", "bob", "bob-01"), ("bob", "bob", "bob-01")}
+    trained = {step.key for step in plan.steps_of("train")}
+    assert all(trained & set(step.after) for step in plan.steps_of("drive"))
+
+
 def test_targets_beside_the_drivers_get_them_in_turn():
     ring = ReenactmentConfig("driven", targets="photographs")
     assert pairs_of(ring, ("a", "b"), 0, targets=("x", "y", "z", "a")) == [

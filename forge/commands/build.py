@@ -75,8 +75,6 @@ def build(
     lacking = lacking_later(planned.plan)
     for what in lacking:
         console.print(f"too little for later: {what}")
-    for what in planned.plan.unchecked:
-        console.warn(what)
     if dry_run:
         costs = [dataclasses.asdict(cost) for cost in planned.costs]
         plan = planned.plan
@@ -142,3 +140,5 @@ def _show(planned: DryRun) -> None:
     if planned.plan.speech is not None:
         people = counted(len(planned.plan.speech.splits), "speaker")
         console.print(f"speech: {counted(planned.plan.speech.recordings, 'recording')} of {people}, after all others")
+    for what in planned.plan.unchecked:
+        console.warn(what)

@@ -12,6 +12,7 @@ from typing import Any
 from forge.building.drives import render_drive
 from forge.building.encode import encode_clips, is_ready, read_ready, ready_path
 from forge.building.estimate import Cost, Rates, estimate
+from forge.building.faces import make_face
 from forge.building.intermediates import PICTURES, read_facts
 from forge.building.plan import plan_set
 from forge.building.plan_parts import BuildPlan, BuildStep, PlannedClip
@@ -44,6 +45,7 @@ _FUNCTIONS: dict[str, Callable[[Any], int]] = {
     "drive": render_drive,
     "clips": encode_clips,
     "generate": generate_faces,
+    "face": make_face,
     "portraits": cut_portraits,
     "stills": write_stills,
 }
@@ -61,6 +63,7 @@ class BuildResult:
         speech: recordings in the set of speech.
         tasks: number run in this call, by kind; seconds: their total time.
         notes: by source file, what was changed or left out in reading it in this call.
+        unchecked: sentences on what could not be compared, see :class:`~forge.building.plan_parts.BuildPlan`.
     """
 
     dataset: Path
@@ -71,6 +74,7 @@ class BuildResult:
     seconds: float
     notes: dict[str, str] = field(default_factory=dict)
     speech: int = 0
+    unchecked: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -154,7 +158,8 @@ def build_planned(
         skipped, made = _list(plan, folder, work)
         spoken = 0 if plan.speech is None else len(make_speech_set(plan.speech, out / FOLDER).records)
     done = Counter(step.kind for step in missing)
-    return BuildResult(out, len(plan.clips) - len(skipped), made, skipped, dict(done), seconds, notes, spoken)
+    listed = len(plan.clips) - len(skipped)
+    return BuildResult(out, listed, made, skipped, dict(done), seconds, notes, spoken, plan.unchecked)
 
 
 def _resolved(spec: SetSpec | str | Path, out: str | Path, work: str | Path | None) -> tuple[SetSpec, Path, Path]:
@@ -237,7 +242,8 @@ def _prepared_engine(engine: Engine, missing: Sequence[BuildStep], out: Path, wo
     arguments = [step.task for step in missing]
     files = [task.source for task in arguments if isinstance(task, ShotTask)]
     encodes = [task for task in arguments if isinstance(task, EncodeTask | StillsTask)]
-    files += [task.source_file for task in encodes if task.source_file]
+    sources = [Path(task.source_file) for task in encodes if task.source_file]
+    files += [str(file) for file in sources if not file.is_relative_to(work)]  # a generated face is made there
     runs = {Path(task.run) for task in arguments if isinstance(task, GenerateTask | PortraitsTask)}
     files += [str(generator_file(run)) for run in sorted(runs)]
     if encodes:

@@ -6,11 +6,13 @@ import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, replace
+from functools import partial
 from pathlib import Path
 from typing import TypedDict
 
 import numpy as np
 
+from forge.building.held import held_facts, held_frames
 from forge.building.intermediates import (
     LANDMARKS,
     PICTURES,
@@ -21,8 +23,9 @@ from forge.building.intermediates import (
     stored_frames,
     storing,
     write_faces,
+    write_facts,
 )
-from forge.building.steps import MADE, Made, sample_segments
+from forge.building.steps import MADE, Made, read_made, sample_segments
 from forge.building.tasks import DriveTask
 from forge.reenacting.config import ReenactConfig
 from forge.reenacting.drive_table import write_drive
@@ -31,7 +34,8 @@ from forge.reenacting.lipsync.checkpoint import load_lipsync_model
 from forge.reenacting.lipsync.drive import cut_driving_sound, heard_mouth
 from forge.reenacting.networks.checkpoint import reenactor_digest
 from forge.reenacting.performance import performance_of
-from forge.reenacting.record import drive_coverage
+from forge.reenacting.record import FRAMES_HELD, drive_coverage
+from forge.reenacting.still import held_plan
 from forge.swapping.masks import MASK_KINDS, MaskWriter
 from forge.swapping.plan import SwapPlan, plan_found
 from forge.swapping.record import SwapOutcome
@@ -80,16 +84,22 @@ def render_drive(task: DriveTask) -> int:
 
 def _render(task: DriveTask, draft: Path) -> Made:
     shot, driver_shot = Path(task.shot), Path(task.driver_shot)
+    if (shot / MADE).is_file():  # a generated face that was not made
+        return Made((), why=read_made(shot).why)
     facts, driver_facts = read_facts(shot), read_facts(driver_shot)
     config = task.config
     if task.segments is not None:
         rng = np.random.default_rng(task.seed)
         runs = sample_segments(len(facts.pts), task.segments.share, task.segments.count, rng)
         config = replace(config, segments=runs)
-    plan = _plan(shot, config)
+    plan, read_target = _plan(shot, config), partial(stored_frames, shot / PICTURES, facts.times)
+    if task.held:
+        facts = held_facts(facts, driver_facts, driver_shot=driver_shot, folder=Path(task.out))
+        write_facts(draft, facts)
+        plan, read_target = held_plan(plan, facts.times), partial(held_frames, shot / PICTURES, facts.times)
     target = performance_of(plan, width=facts.width, height=facts.height)
     common: _Common = {
-        "read_target": lambda: stored_frames(shot / PICTURES, facts.times),
+        "read_target": read_target,
         "person": task.target,
         "finder": None if facts.finder == SidecarFinder.name else make_finder(facts.finder),
     }
@@ -127,8 +137,9 @@ def _render(task: DriveTask, draft: Path) -> Made:
     write_faces(draft / LANDMARKS, [plan.faces.get(index, ()) for index in range(plan.frames)])
     write_drive(draft / DRIVE, stage.drive)
     covered = drive_coverage(stage.drive, outcome.faked, seen=len(plan.seen_frames))
+    covered |= _held_factors(facts, config, outcome) if task.held else {}
     return Made(
-        faked=tuple(outcome.faked),
+        faked=tuple(range(plan.frames)) if task.held and outcome.faked else tuple(outcome.faked),
         chosen=plan.chosen,
         rank=plan.ranks[0],
         factors=plan.factors | stage.drive.factors() | stage.facts | covered,
@@ -137,6 +148,12 @@ def _render(task: DriveTask, draft: Path) -> Made:
         why="" if outcome.faked else "the re-enactment changed no pixel",
         sound=sound,
     )
+
+
+def _held_factors(facts: ShotFacts, config: ReenactConfig, outcome: SwapOutcome) -> dict[str, str]:
+    """In how many frames the still stands as it is; and that it is silent where the driver's clip has no sound."""
+    silent = {"sound_from": "none"} if config.sound == "driver" and facts.sound is None else {}
+    return {FRAMES_HELD: str(len(facts.pts) - len(outcome.faked))} | silent
 
 
 @contextmanager

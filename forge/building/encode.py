@@ -40,6 +40,7 @@ from forge.swapping.request import SwapRequest
 from shared import config as settings
 from shared.dataset import DatasetFolder
 from shared.dataset.frame_table import write_frame_labels
+from shared.dataset.held import TARGET_STILL
 from shared.dataset.layout import DRIVE_TABLE, MASK_SUFFIX
 from shared.dataset.manifest import decode_record, encode_record
 from shared.device import with_threads
@@ -69,6 +70,7 @@ class _Common(TypedDict):
     target_identity: str
     rights: str
     parent: ClipId | None
+    notes: Mapping[str, str]
 
 
 @dataclass(frozen=True)
@@ -154,9 +156,9 @@ class _Encoder:
         self.task = task
         self.made = made
         self.folder = DatasetFolder.open(Path(task.dataset))
-        self.facts = read_facts(Path(task.shot))
+        timed = Path(task.master if task.held and task.master else task.shot)  # a still gets its times with its drive
+        self.facts, self.picture = read_facts(timed), picture_of(timed)
         self.faces = read_faces(Path(task.master or task.shot) / LANDMARKS)
-        self.picture = picture_of(Path(task.shot))
         if made.sound is not None and task.master is not None:
             self.picture = dataclasses.replace(self.picture, sound=Path(task.master) / made.sound)
         self.payload = set_payload(task.dataset_name) if task.mark else None
@@ -240,6 +242,7 @@ class _Encoder:
             "target_identity": self._target(),
             "rights": task.rights,
             "parent": clip.parent,
+            "notes": {TARGET_STILL: task.held} if task.held else {},
         }
         if task.driver is not None:
             drive, sha256, config = Path(task.driver.file), task.driver.sha256, task.driver.config
@@ -298,7 +301,7 @@ class _Encoder:
         """Of every frame, boxes in the pixels of the clip."""
         plan = SwapPlan(tuple(facts.times), faces, self.made.chosen)
         scale = record.width / self.picture.width, record.height / self.picture.height
-        return frame_labels(record.id, plan, set(self.made.faked), scale=scale)
+        return frame_labels(record.id, plan, set(self.made.faked), scale=scale, every_face=bool(self.task.held))
 
     def _target(self) -> str:
         """The target identity: of several people in a clip, the one of that rank by area."""

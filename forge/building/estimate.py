@@ -24,12 +24,13 @@ _UNITS = {
     "drive": "megapixels",
     "clips": "megapixels of x264",
     "generate": "faces",
+    "face": "faces",
     "portraits": "faces",
     "stills": "files",
 }
 SECONDS_A_UNIT = {
     "shot": 0.16, "faceset": 0.02, "train": 0.03, "master": 0.25, "drive": 0.3, "clips": 0.12, "generate": 0.15,
-    "portraits": 0.1, "stills": 0.05,
+    "face": 0.2, "portraits": 0.1, "stills": 0.05,
 }  # fmt: skip
 """Seconds of one core per unit of each kind."""
 

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from forge.building.choices import checked_name
+from forge.building.reenactments import CLIPS, PHOTOGRAPHS
 from forge.generating.config import LEAST_MARKED_PX, MOST_STILLS, StillConfig, seeds_of
 from shared.config import need
 from shared.types import SPLITS
@@ -49,7 +50,8 @@ class GenerationConfig:
 
     def __post_init__(self) -> None:
         checked_name(self.name, "generation")
-        need(self.name != "real" and not self.name.endswith("-self"), f"{self.name!r} is taken", "another name")
+        taken = self.name in ("real", CLIPS, PHOTOGRAPHS) or self.name.endswith("-self")
+        need(not taken, f"{self.name!r} is taken", "another name")
         need(bool(self.run.strip()), f"{self.name}: no run is named", "run = 'runs/nobody'")
         need(bool(self.faces) != bool(self.seeds), f"{self.name}: say faces or seeds", "faces = 40")
         counts = self.faces.values() if isinstance(self.faces, dict) else (self.faces,)

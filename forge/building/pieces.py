@@ -10,8 +10,10 @@ from pathlib import Path
 import numpy as np
 
 import shared
+from forge.building.networks import network_people
+from forge.building.reenactments import PHOTOGRAPHS, ReenactmentConfig
 from forge.building.spec import ClipConfig, IdentityConfig, SetSpec, SwapperConfig
-from forge.building.tasks import ShotTask
+from forge.building.tasks import FaceTask, ShotTask
 from forge.swapping.config import SwapConfig
 from forge.training.config import TrainConfig
 from shared.config import digest, need, to_mapping
@@ -19,12 +21,26 @@ from shared.console import console, counted
 from shared.dataset.splits import joined, place_groups
 from shared.errors import LeakError, MediaError
 from shared.storage import sha256_file
-from shared.types import SPLITS, Split
+from shared.types import SPLITS, ClipId, Split
 from shared.video import probe
-from shared.video.images import is_still
+from shared.video.held import LONGEST_PX
+from shared.video.images import is_still, pictures_in
 from shared.video.media import clip_info, is_still_clip
 from shared.video.reader import packets_in
 from shared.video.unread import Unread
+
+
+@dataclass(frozen=True)
+class Held:
+    """What a still is that is driven.
+
+    Attributes:
+        kind: see :data:`shared.dataset.held.TARGET_STILL`.
+        parent: the still where the set lists it.
+    """
+
+    kind: str
+    parent: ClipId | None = None
 
 
 @dataclass(frozen=True)
@@ -36,16 +52,20 @@ class Shot:
         people: the person, then others who are visible.
         frames: their number according to the file; megapixels: of all frames together; rate: frames a second.
         still: whether it is a picture, of which stills are made and no clips.
+        heard: whether it has sound that is kept.
+        held: of a still that is driven, where ``frames`` and the like are those of the clip that it becomes.
     """
 
     name: str
     people: tuple[str, ...]
-    task: ShotTask
+    task: ShotTask | FaceTask
     key: str
     frames: int
     megapixels: float
     rate: float = 25.0
     still: bool = False
+    heard: bool = False
+    held: Held | None = None
 
     @property
     def person(self) -> str:
@@ -56,7 +76,7 @@ class Shot:
     def factors(self) -> tuple[tuple[str, str], ...]:
         """The factors in its records."""
         others = ",".join(self.people[1:])
-        start = str(self.task.start) if self.task.start else ""
+        start = str(self.task.start) if isinstance(self.task, ShotTask) and self.task.start else ""
         return tuple((name, value) for name, value in (("also", others), ("start", start)) if value)
 
 
@@ -83,11 +103,13 @@ def shots_of(spec: SetSpec, work: Path) -> list[Shot]:
     for identity in spec.identity:
         number = 0
         unread = Unread()
-        for clip in identity.entries:
+        files = [(clip, path) for clip in identity.entries for path in _files(spec.clip_path(clip.path), unread)]
+        for clip, path in files:
             pieces: list[Shot] = []
-            with unread.passing_over(spec.clip_path(clip.path)):
-                pieces = _pieces(spec, identity, clip, work, number)
+            with unread.passing_over(path):
+                pieces = _pieces(spec, identity, clip, path, work, number)
             for piece in pieces:
+                assert isinstance(piece.task, ShotTask)
                 place = (piece.task.source_sha256, piece.task.start)
                 first = seen.setdefault(place, piece.name)
                 need(first == piece.name, f"{piece.name} and {first} are the same frames", "name every clip once")
@@ -95,20 +117,35 @@ def shots_of(spec: SetSpec, work: Path) -> list[Shot]:
                 number += 1
         unread.need_some(number)
         if unread.reasons:
-            read = len(identity.entries) - len(unread.reasons)
+            read = len({shot.task.source for shot in shots if shot.person == identity.name})
             console.warn(f"clips of {identity.name}: {unread.words(read)}")
     return shots
 
 
-def _pieces(spec: SetSpec, identity: IdentityConfig, clip: ClipConfig, work: Path, number: int) -> list[Shot]:
+def _files(path: Path, unread: Unread) -> list[Path]:
+    """The file itself; of a folder its photographs."""
+    if not path.is_dir():
+        return [path]
+    with unread.passing_over(path):
+        return pictures_in(path)
+    return []
+
+
+def _pieces(
+    spec: SetSpec, identity: IdentityConfig, clip: ClipConfig, path: Path, work: Path, number: int
+) -> list[Shot]:
     from forge.building.steps import fitted
 
-    path = spec.clip_path(clip.path)
-    if is_still_clip(path) and not spec.generation:
+    still = is_still_clip(path)
+    if still and not spec.generation and not spec.drives_photographs:
         raise MediaError(
-            f"{path} is a picture, of which only stills are made", hint="add a [[generation]], or name a video"
+            f"{path} is a picture, of which only stills are made",
+            hint='add a [[generation]], or a [[reenactment]] with targets = "photographs", or name a video',
         )
-    width, height, total, sha256, rate = _facts(path)
+    max_side = spec.set.max_side
+    if still and spec.drives_photographs:
+        max_side = min(max_side or LONGEST_PX, LONGEST_PX)
+    width, height, total, sha256, rate, sounds = _facts(path)
     frames = clip.frames or spec.set.frames
     wanted = clip.pieces or spec.set.pieces
     left = total - clip.start
@@ -116,13 +153,13 @@ def _pieces(spec: SetSpec, identity: IdentityConfig, clip: ClipConfig, work: Pat
         raise MediaError(f"{path} has {counted(total, 'frame')}, none from {clip.start} on", hint="lower its start")
     # An incomplete piece is left out, unless it is the only one.
     count = 1 if frames is None else max(1, min(wanted, left // frames))
-    size = fitted(width, height, spec.set.max_side)
+    size = fitted(width, height, max_side)
     found: list[Shot] = []
     for piece in range(count):
         start = clip.start + piece * (frames or 0)
         length = left if frames is None else min(frames, left)
         settings = {
-            "source_sha256": sha256, "start": start, "frames": frames, "max_side": spec.set.max_side,
+            "source_sha256": sha256, "start": start, "frames": frames, "max_side": max_side,
             "finder": spec.set.finder, "detect_every": spec.set.detect_every, "min_face_px": spec.set.min_face_px,
             "device": spec.set.device, "sidecar": _sidecar_digest(spec, path), "layout": 2,
             "audio": None if spec.set.audio else False,
@@ -131,12 +168,13 @@ def _pieces(spec: SetSpec, identity: IdentityConfig, clip: ClipConfig, work: Pat
         name = f"{identity.name}-{number + piece:02d}"
         task = ShotTask(
             out=str(work / "shots" / f"{name}-{key[:12]}"), source=str(path), source_sha256=sha256, start=start,
-            frames=frames, max_side=spec.set.max_side, finder=spec.set.finder, detect_every=spec.set.detect_every,
+            frames=frames, max_side=max_side, finder=spec.set.finder, detect_every=spec.set.detect_every,
             min_face_px=spec.set.min_face_px, device=spec.set.device, audio=spec.set.audio,
         )  # fmt: skip
         megapixels = length * size[0] * size[1] / 1e6
         people = (identity.name, *clip.also)
-        found.append(Shot(name, people, task, key, length, megapixels, rate, still=is_still_clip(path)))
+        heard = sounds and spec.set.audio
+        found.append(Shot(name, people, task, key, length, megapixels, rate, still=still, heard=heard))
     return found
 
 
@@ -146,8 +184,8 @@ def _sidecar_digest(spec: SetSpec, path: Path) -> str | None:
 
 
 @lru_cache(maxsize=4096)
-def _facts(path: Path) -> tuple[int, int, int, str, float]:
-    """Width, height, frames, hash and frames a second of a file.
+def _facts(path: Path) -> tuple[int, int, int, str, float, bool]:
+    """Width, height, frames, hash and frames a second of a file, and whether it has sound.
 
     Frames are counted where the container does not say, or holds fewer.
 
@@ -165,17 +203,19 @@ def _facts(path: Path) -> tuple[int, int, int, str, float]:
         info.frames_counted or info.frames_declared or 0,
         sha256_file(path),
         float(info.frame_rate or 25),
+        info.has_audio,
     )
 
 
 def splits_of(spec: SetSpec, shots: Sequence[Shot]) -> dict[str, Split]:
     """The split of each person: as given, or random such that linked people are in one split.
 
-    People are linked by a clip that shows both, by a run or a group that was trained on both, and by a pair given by
-    name.
+    People are linked by a clip that shows both, by a run, a network or a group that was trained on both, and by a pair
+    given by name.
 
     Raises:
         LeakError: linked people are in two splits, or there are too few groups to split.
+        CheckpointError: a run or a network cannot be read.
     """
     groups = joined([*((one.name,) for one in spec.identity), *_links(spec, shots)])
     named = spec.splits.named
@@ -185,7 +225,7 @@ def splits_of(spec: SetSpec, shots: Sequence[Shot]) -> dict[str, Split]:
             splits = {split_of[name] for name in group if name in split_of}
             if len(splits) > 1:
                 raise LeakError(
-                    f"{', '.join(group)} are linked by a clip, a swapper or a pair, and are in "
+                    f"{', '.join(group)} are linked by a clip, a swapper, a network or a pair, and are in "
                     f"{' and '.join(sorted(splits))}",
                     hint="put them into one split, or remove the link",
                 )
@@ -209,30 +249,40 @@ def _links(spec: SetSpec, shots: Sequence[Shot]) -> list[tuple[str, ...]]:
         elif not isinstance(one.people, str):
             ties += one.people
     ties += [
+        tuple(named)
+        for one in spec.reenactment
+        if (named := [name for name in network_people(spec, one) if name in known])
+    ]
+    ties += [
         pair for one in (*spec.manipulation, *spec.reenactment) if not isinstance(one.pairs, str) for pair in one.pairs
     ]
     return ties
 
 
 def filmed_people(spec: SetSpec, shots: Sequence[Shot]) -> tuple[str, ...]:
-    """The people with a video, in the order of the settings; of the others, in photographs alone, stills are made only.
+    """The people with a video, in the order of the settings; the others, in photographs alone, are targets as stills.
 
     Raises:
-        ConfigError: a group or a pair names one of the others.
+        ConfigError: a group or a pair names one of the others where a video is needed, or a photograph is and the
+            person has none.
     """
     found = {shot.person for shot in shots if not shot.still}
-    named = [
-        (one.name, name)
-        for one in (*spec.manipulation, *spec.reenactment) if not isinstance(one.pairs, str)
-        for pair in one.pairs for name in pair
-    ]  # fmt: skip
+    shown = {shot.person for shot in shots if shot.still}
+    named: list[tuple[str, str]] = []
+    for one in (*spec.manipulation, *spec.reenactment):
+        for source, target in () if isinstance(one.pairs, str) else one.pairs:
+            if isinstance(one, ReenactmentConfig) and one.targets == PHOTOGRAPHS:
+                need(target in shown, f"{one.name}: {target} has no photograph", "name one among the clips")
+                named += [(one.name, source)]
+            else:
+                named += [(one.name, source), (one.name, target)]
     named += [
         (one.name, name)
         for one in spec.swapper if not isinstance(one.people, str)
         for group in one.people for name in group
     ]  # fmt: skip
     for where, name in named:
-        need(name in found, f"{where}: {name} is in photographs alone", "swaps and drives need a video")
+        need(name in found, f"{where}: {name} is in photographs alone", "faces of swaps and drivers need a video")
     return tuple(one.name for one in spec.identity if one.name in found)
 
 

@@ -14,7 +14,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from forge.building.networks import check_networks
 from forge.building.pieces import Model, Shot, files_beside, filmed_people, models_of, shots_of, splits_of, training_of
+from forge.building.plan_drives import DrivePlanner
 from forge.building.plan_parts import (
     SELF,
     BuildPlan,
@@ -25,28 +27,17 @@ from forge.building.plan_parts import (
     encode_units,
     refuse_duplicate_names,
 )
-from forge.building.plan_stills import plan_stills
-from forge.building.reenactments import ReenactmentConfig, driver_of, other_moment
-from forge.building.sampling import (
-    Pair,
-    encode_of,
-    pairs_of,
-    paste_of,
-    seed_for,
-    set_settings,
-    swap_settings,
-    variants_of,
-)
+from forge.building.plan_stills import FaceTarget, plan_stills
+from forge.building.reenactments import CLIPS, ReenactmentConfig
+from forge.building.sampling import Pair, encode_of, pairs_of, paste_of, seed_for, swap_settings, variants_of
 from forge.building.spec import ManipulationConfig, SetSpec
 from forge.building.speech import plan_speech
-from forge.building.tasks import ClipTask, DriverFacts, DriveTask, EncodeTask, FacesTask, MasterTask, TrainTask
-from forge.reenacting.lipsync.checkpoint import load_lipsync_model
-from forge.reenacting.networks.checkpoint import reenactor_digest, reenactor_file
+from forge.building.tasks import ClipTask, EncodeTask, FacesTask, MasterTask, TrainTask
 from forge.swapping.config import SwapConfig
 from shared.config import need
 from shared.console import console, counted
 from shared.faces.facesets.extract_config import ExtractConfig
-from shared.types import SPLITS, ClipId, Split
+from shared.types import ClipId, Split
 from shared.video.renditions import Rendition
 
 
@@ -59,7 +50,7 @@ def plan_set(spec: SetSpec, out: Path, work: Path) -> BuildPlan:
         AssayError: of the set of speech, see :func:`forge.building.speech.plan_speech`.
         MediaError: a clip cannot be read.
         ConfigError: inconsistent settings.
-        LeakError: people of two splits are linked.
+        LeakError: people of two splits are linked, or a network knows people of another than it drives.
         CheckpointError: a swapper or the restorer that the settings name cannot be read.
         UsageError: a file that they name is not there.
     """
@@ -68,7 +59,11 @@ def plan_set(spec: SetSpec, out: Path, work: Path) -> BuildPlan:
     filmed = filmed_people(spec, shots)
     others = len(spec.identity) - len(filmed)
     if others and (spec.manipulation or spec.reenactment):
-        console.print(f"{counted(others, 'person', 'people')} in photographs alone: in stills, not in swaps and drives")
+        told = f"{counted(others, 'person', 'people')} in photographs alone"
+        if spec.drives_photographs:
+            console.print(f"{told}: driven as photographs, not in swaps and no drivers")
+        else:
+            console.print(f"{told}: in stills, not in swaps and drives")
     models = models_of(spec, splits, filmed)
     speech = plan_speech(spec, splits, out)
     return replace(_Planner(spec, out, work, shots, splits, models, filmed).plan(), speech=speech)
@@ -87,14 +82,16 @@ class _Planner:
         models: Sequence[Model],
         filmed: Sequence[str],
     ) -> None:
-        self.spec, self.out, self.work, self.filmed = spec, out, work, filmed
-        self.shots, self.splits, self.models = shots, splits, models
+        self.spec, self.out, self.work = spec, out, work
+        self.shots, self.splits, self.models = shots, dict(splits), models
+        self.drives = DrivePlanner(spec, work, shots, filmed, splits, models, self._key)
         self.films = [shot for shot in shots if not shot.still]
         self.steps: dict[str, BuildStep] = {}
         self.clips: list[PlannedClip] = []
         self.rights = {one.name: one.rights for one in spec.identity}
         self.name = spec.set.name
         self.files: dict[tuple[str, str], list[str]] = {}
+        self.driven: dict[str, set[Split]] = {one.name: set() for one in spec.reenactment}
 
     def plan(self) -> BuildPlan:
         """All steps and clips."""
@@ -110,13 +107,20 @@ class _Planner:
         for manipulation in self.spec.manipulation:
             self._manipulation(manipulation, swappers)
         for reenactment in self.spec.reenactment:
-            self._reenactment(reenactment, swappers)
+            if reenactment.targets == CLIPS:
+                self._reenactment(reenactment, swappers, {})
         stills = plan_stills(self.spec, self.out, self.work, self.shots, self.splits, self._key)
         for step in stills.steps:
             self._add(step)
         self.clips += stills.clips
+        for face in (face for faces in stills.faces.values() for face in faces):
+            self.rights[face.shot.person], self.splits[face.shot.person] = face.rights, face.split
+        for reenactment in self.spec.reenactment:
+            if reenactment.targets != CLIPS:
+                self._reenactment(reenactment, swappers, stills.faces)
         refuse_duplicate_names([clip.task.id for clip in self.clips])
-        return BuildPlan(tuple(self.steps.values()), tuple(self.clips), tuple(self.models))
+        unchecked = check_networks(self.spec, self.splits, self.driven)
+        return BuildPlan(tuple(self.steps.values()), tuple(self.clips), tuple(self.models), unchecked=unchecked)
 
     def _add(self, step: BuildStep) -> str:
         return self.steps.setdefault(step.key, step).key
@@ -276,62 +280,20 @@ class _Planner:
             self.files[needs] = files_beside(config)
         return self.files[needs]
 
-    def _reenactment(self, one: ReenactmentConfig, swappers: dict[str, dict[int, tuple[str, str, str | None]]]) -> None:
+    def _reenactment(
+        self,
+        one: ReenactmentConfig,
+        swappers: dict[str, dict[int, tuple[str, str, str | None]]],
+        faces: Mapping[str, Sequence[FaceTarget]],
+    ) -> None:
         """The fakes of a family of re-enactment, and its controls."""
-        models = [model for model in self.models if model.config.name == one.swapper]
-        groups = [(model.people, list(swappers[model.name].values())[-1]) for model in models]
-        if not one.swapper:
-            key = load_lipsync_model().weights_sha256 if one.family == "lipsync" else ""
-            key = reenactor_digest(self._network(one)) if one.run else key
-            groups = [(tuple(n for n in self.filmed if self.splits[n] == split), ("", key, None)) for split in SPLITS]
-        made = 0
-        for people, export in groups:
-            pairs = pairs_of(one, people, self.spec.set.seed)
-            made += len(pairs)
-            if self.spec.set.controls and one.self_drives:
-                pairs = [*pairs, *((target, target) for target in dict.fromkeys(target for _, target in pairs))]
-            for pair in pairs:
-                self._drives(one, pair, export)
-        need(made > 0, f"{one.name}: no people are paired", "each split needs two people or more")
-
-    def _network(self, one: ReenactmentConfig) -> Path:
-        """The file of the network of ``one``.
-
-        Raises:
-            CheckpointError: there is none.
-        """
-        return reenactor_file((self.spec.folder / one.run).resolve())
-
-    def _drives(self, one: ReenactmentConfig, pair: Pair, export: tuple[str, str, str | None]) -> None:
-        """The fakes of a pair of driver and target; self-drives, if they are one person."""
-        source, target = pair
-        own, seed = source == target, self.spec.set.seed
-        by_name = {shot.name: shot for shot in self.films}
-        drivers = [shot.name for shot in self.films if shot.person == source]
-        shots = [shot for shot in self.films if shot.person == target][: one.clips] if drivers else []
-        for number, shot in enumerate(shots):
-            driver = by_name[driver_of(drivers, number, shot.name, one.family, own=own)]
-            config = one.config(set_settings(self.spec))
-            if driver is shot and one.family != "lipsync":
-                config = other_moment(config, shot.frames / shot.rate)
-            segments = None if own else one.segments
-            kind, name = one.name + (SELF if own else ""), f"{shot.name}-by-{source}"
-            folder, key, trained = export
-            drawn = seed_for(seed, "master", kind, name)
-            task = DriveTask(
-                out="", shot=shot.task.out, driver_shot=driver.task.out, swapper=folder or None, source=source,
-                target=target, config=config, segments=segments, seed=drawn,
-                network=str(self._network(one)) if one.run else None, network_sha256=key if one.run else None,
-            )  # fmt: skip
-            master = self._key("drive", shot.key, driver.key, key, source, target, config, segments, drawn)
-            task = replace(task, out=str(self.work / "masters" / f"{kind}-{name}-{master[:12]}"))
-            after = tuple(dict.fromkeys((shot.key, driver.key, *((trained,) if trained else ()))))
-            size = shot.megapixels
-            self._add(BuildStep(master, "drive", task, after, Path(task.out), size, size * 1.6e6))
-            known = (*((("self", "yes"),) if own else ()), ("driver_clip", driver.name), *shot.factors)
-            facts = DriverFacts(driver.task.source, driver.task.source_sha256, config, task.network_sha256)
-            made = {"swapper": folder or None, "driver": facts}
-            self._fake_clips(shot, pair, task.out, master, kind, name, known, **made)
+        for drive in self.drives.drives(one, swappers, faces):
+            self.driven[one.name].add(self.splits[drive.shot.person])
+            for step in drive.steps:
+                self._add(step)
+            made = {"swapper": drive.swapper, "driver": drive.driver}
+            out, master = str(drive.steps[-1].out), drive.steps[-1].key
+            self._fake_clips(drive.shot, drive.pair, out, master, drive.kind, drive.name, drive.factors, **made)
 
     def _fake_clips(
         self,
@@ -347,6 +309,8 @@ class _Planner:
         """The clips of one master, in all renditions; ``made`` are fields of their task that say how it was made."""
         source, target = pair
         rights = self.rights[target]
+        held = shot.held
+        still = () if held is None else (held.kind, str(held.parent))
         if self.rights[source] != rights:
             used = "driver" if "driver" in made else "face"
             rights = f"{rights} ({used}: {self.rights[source]})"[:200]
@@ -354,9 +318,9 @@ class _Planner:
         clips = [
             ClipTask(
                 id=clip,
-                recipe=self._key("fake", master, sampled, rights, factors),
+                recipe=self._key("fake", master, sampled, rights, factors, *still),
                 rendition=sampled,
-                parent=self._real_id(shot, sampled if self.spec.set.controls else None),
+                parent=held.parent if held else self._real_id(shot, sampled if self.spec.set.controls else None),
                 mask_stem=f"masks/{kind}/{name}",
                 factors=factors,
             )
@@ -365,7 +329,8 @@ class _Planner:
         encode = EncodeTask(
             dataset=str(self.out), dataset_name=self.name, work=str(self.work), shot=shot.task.out, master=out,
             source_file=shot.task.source, people=shot.people, rights=rights, clips=tuple(clips), source=source,
-            drop_master=not self.spec.set.keep_masters, mark=self.spec.set.mark == "both", **made,
+            drop_master=not self.spec.set.keep_masters, mark=self.spec.set.mark == "both",
+            held=held.kind if held else "", **made,
         )  # fmt: skip
         self._encode(encode, clips, shot, (master,))
 

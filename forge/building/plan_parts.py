@@ -29,7 +29,7 @@ class BuildStep:
     """A task of a build.
 
     Attributes:
-        kind: shot, faceset, train, master, drive, clips, generate, portraits or stills.
+        kind: shot, faceset, train, master, drive, clips, generate, face, portraits or stills.
         task: its arguments.
         after: keys of the steps it depends on.
         out: the folder of its result; None for clips and stills, which are checked one by one.
@@ -57,12 +57,16 @@ class PlannedClip:
 
 @dataclass(frozen=True)
 class BuildPlan:
-    """All steps and clips of a set, in order of execution and listing, and its set of speech, if it has one."""
+    """All steps and clips of a set, in order of execution and listing, and its set of speech, if it has one.
+
+    ``unchecked`` are sentences on what could not be compared (:mod:`forge.building.networks`).
+    """
 
     steps: tuple[BuildStep, ...]
     clips: tuple[PlannedClip, ...]
     models: tuple[Model, ...]
     speech: PlannedSpeechSet | None = None
+    unchecked: tuple[str, ...] = ()
 
     @property
     def recordings(self) -> int:

@@ -8,11 +8,11 @@ from functools import lru_cache
 from pathlib import Path
 
 from forge.building.generations import GenerationConfig
-from forge.building.pieces import Shot
+from forge.building.pieces import Held, Shot
 from forge.building.plan_parts import SELF, BuildStep, PlannedClip
 from forge.building.sampling import seed_for, still_encode_of
 from forge.building.spec import SetSpec
-from forge.building.tasks import GenerateTask, PortraitsTask, StillsTask, StillTask
+from forge.building.tasks import FaceTask, GenerateTask, PortraitsTask, StillsTask, StillTask
 from forge.generating.config import seeds_of
 from forge.generating.record import NOBODY
 from shared.config import need
@@ -28,21 +28,36 @@ _MOST_SEEDS = 10**9
 
 @dataclass(frozen=True)
 class _Generator:
-    """A trained generator: digest of all that its faces depend on, its side, and the swapper to autoencode with."""
+    """A trained generator: digest of all that its faces depend on, its side, and the swapper to autoencode with.
+
+    ``rights`` are those of the photographs that it was trained on.
+    """
 
     run: Path
     digest: str
     px: int
     family: str
     swapper: str | None
+    rights: str
+
+
+@dataclass(frozen=True)
+class FaceTarget:
+    """A generated face that may be driven: its shot, and the step that makes that, if it is driven."""
+
+    shot: Shot
+    split: Split
+    rights: str
+    step: BuildStep
 
 
 @dataclass(frozen=True)
 class StillPlan:
-    """Steps and clips of stills, in order of execution and listing."""
+    """Steps and clips of stills, in order of execution and listing; faces by the name of their ``[[generation]]``."""
 
     steps: tuple[BuildStep, ...]
     clips: tuple[PlannedClip, ...]
+    faces: Mapping[str, tuple[FaceTarget, ...]]
 
 
 def plan_stills(
@@ -57,7 +72,8 @@ def plan_stills(
     planner = _StillPlanner(spec, out, work, shots, splits, key)
     for one in spec.generation:
         planner.add(one)
-    return StillPlan(tuple(planner.steps), tuple(planner.clips))
+    faces = {name: tuple(found) for name, found in planner.faces.items()}
+    return StillPlan(tuple(planner.steps), tuple(planner.clips), faces)
 
 
 class _StillPlanner:
@@ -70,6 +86,7 @@ class _StillPlanner:
         self.seeds: dict[tuple[str, int], Split] = {}
         self.steps: list[BuildStep] = []
         self.clips: list[PlannedClip] = []
+        self.faces: dict[str, list[FaceTarget]] = {one.name: [] for one in spec.generation}
 
     def add(self, one: GenerationConfig) -> None:
         """The generated faces and the real stills of each split."""
@@ -110,6 +127,25 @@ class _StillPlanner:
                 for rendition in one.ladder
             ]  # fmt: skip
             self._encode(one, task.out, key, stills, split, rights="", source_file="")
+            self.faces[one.name] += [self._face(one, generator, split, task.out, key, number) for number in chunk]
+
+    def _face(
+        self, one: GenerationConfig, generator: _Generator, split: Split, made: str, after: str, number: int
+    ) -> FaceTarget:
+        settings, name = self.spec.set, seed_name(number)
+        key = self.key("face", after, number, one.px, settings.finder, settings.min_face_px, settings.device)
+        px = one.px or generator.px
+        task = FaceTask(
+            out=str(self.work / "stills" / f"{one.name}-{name}-{key[:12]}"), source=str(Path(made) / f"{name}.png"),
+            px=px, finder=settings.finder, min_face_px=settings.min_face_px, device=settings.device,
+        )  # fmt: skip
+        parent = ClipId(settings.name, one.name, f"{name}@{one.ladder[0].name}")
+        shot = Shot(
+            name, (f"{NOBODY}-{one.name}-{number:06d}",), task, key, 1, px**2 / 1e6, still=True,
+            held=Held("generate", parent),
+        )  # fmt: skip
+        step = BuildStep(key, "face", task, (after,), Path(task.out), 1, 3.0 * px**2)
+        return FaceTarget(shot, split, generator.rights, step)
 
     def _seeds(self, one: GenerationConfig, generator: str, split: Split, count: int) -> list[int]:
         """The seeds of a split: those named, or drawn ones that no generation by this generator has.
@@ -223,4 +259,6 @@ def _generator(run: Path) -> _Generator:
     Reference.load(reference)
     swapper = autoencoder_of(generator.spec.name, facts)
     digest = f"{generator_digest(run)}-{sha256_file(reference)}"
-    return _Generator(run, digest, generator.spec.px, generator.spec.name, None if swapper is None else str(swapper))
+    rights = str(facts.get("rights", "unstated"))[:200]
+    made_from = None if swapper is None else str(swapper)
+    return _Generator(run, digest, generator.spec.px, generator.spec.name, made_from, rights)

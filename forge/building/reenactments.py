@@ -1,4 +1,4 @@
-"""``[[reenactment]]`` of a ``set.toml``: re-enactments as manipulations of a dataset."""
+"""``[[reenactment]]`` of a ``set.toml``: re-enactments of clips, photographs and generated faces in a dataset."""
 
 from __future__ import annotations
 
@@ -12,6 +12,10 @@ from forge.building.choices import SegmentsConfig, checked_name, sample_size
 from forge.reenacting.config import FamilyName, ReenactConfig, completed
 from forge.reenacting.networks.config import NetworkName
 from shared.config import from_mapping, need
+from shared.registry import near_matches
+
+CLIPS, PHOTOGRAPHS = "clips", "photographs"
+"""What is driven, where it is no ``[[generation]]``."""
 
 
 @dataclass(frozen=True)
@@ -23,10 +27,15 @@ class ReenactmentConfig:
         swapper: of ``reenact-latent``, the name of a ``[[swapper]]``, of which the last export is used.
         run: of ``assay forge train-reenactor``, or the network's file, for a family with a network; relative to the
             settings file.
-        pairs: ``all``, ``ring`` (each person is driven by the next), ``sample:N`` or a list of [driver, target]. Only
-            people of one split are paired, for ``reenact-latent`` those of one model.
-        clips: maximum number of clips per target; None for all.
-        settings: see ``assay forge reenact --help``. The sound is the target's, for ``lipsync`` the driver's.
+        targets: ``clips`` of people; ``photographs`` of them, also of people in photographs alone; or the faces of the
+            ``[[generation]]`` of that name. A still is shown for as long as the clip that drives it, and no frame of it
+            is real.
+        pairs: ``all``, ``ring`` (each person is driven by the next, generated faces by one after the other),
+            ``sample:N`` (N of the pairs that a split, or a model, has) or a list of [driver, target]. Only people of
+            one split are paired, for ``reenact-latent`` those of one model.
+        clips: maximum number of clips, or photographs, per target; None for all.
+        settings: see ``assay forge reenact --help``. The sound is the target's; for ``lipsync``, and of a still, the
+            driver's.
         segments: drive only part of the frames.
         self_drives: also drive people by another clip, or another moment, of their own, when the set has controls; for
             ``lipsync`` by the clip's own sound.
@@ -36,6 +45,7 @@ class ReenactmentConfig:
     family: FamilyName = "reenact-affine"
     swapper: str = ""
     run: str = ""
+    targets: str = CLIPS
     pairs: str | tuple[tuple[str, str], ...] = "ring"
     clips: int | None = None
     settings: dict[str, Any] = field(default_factory=dict)
@@ -58,6 +68,21 @@ class ReenactmentConfig:
         for taken in ("family", "sound", "segments"):
             need(taken not in self.settings, f"{self.name}: {taken} is no setting of a set", f"leave {taken} out")
         _ = self.config({})
+        if self.targets != CLIPS:
+            self._check_stills()
+
+    def _check_stills(self) -> None:
+        timed = [name for name in ("offset_seconds", "target_neutral") if name in self.settings]
+        timed += ["segments"] if self.segments else []
+        need(not timed, f"{self.name}: a still has no time and no frames of its own", f"leave out {', '.join(timed)}")
+        nobody = self.generation is not None
+        need(not nobody or isinstance(self.pairs, str), f"{self.name}: generated faces are not paired by name", "ring")
+        need(not nobody or not self.swapper, f"{self.name}: no swapper knows a generated face", "another family")
+
+    @property
+    def generation(self) -> str | None:
+        """Name of the ``[[generation]]`` whose faces are driven; None for people of the set."""
+        return None if self.targets in (CLIPS, PHOTOGRAPHS) else self.targets
 
     def config(self, below: Mapping[str, Any]) -> ReenactConfig:
         """The settings over those of the set, ``below``.
@@ -67,6 +92,23 @@ class ReenactmentConfig:
         """
         chosen = completed({**below, **self.settings, "family": self.family})
         return from_mapping(ReenactConfig, chosen, where=f"reenactment {self.name}")
+
+
+def check_targets(reenactments: Sequence[ReenactmentConfig], generations: Sequence[str]) -> None:
+    """Refuses targets that are none of the ``generations`` of a set, nor its clips or photographs.
+
+    Raises:
+        ConfigError: there are some.
+    """
+    for one in reenactments:
+        known = one.generation is None or one.generation in generations
+        hint = near_matches(one.targets, [CLIPS, PHOTOGRAPHS, *generations])
+        need(known, f"{one.name}: no [[generation]] is called {one.targets!r}", hint)
+
+
+def of_still(config: ReenactConfig, *, heard: bool) -> ReenactConfig:
+    """The settings for a still, which has the sound of its driver's clip, if that is ``heard``."""
+    return replace(config, sound="driver" if heard else "none") if config.family != "lipsync" else config
 
 
 def driver_of(shots: Sequence[str], number: int, target: str, family: FamilyName, *, own: bool) -> str:

@@ -31,24 +31,41 @@ def seed_for(seed: int, *names: object) -> int:
     return int.from_bytes(hashlib.sha256(text.encode()).digest()[:7], "big")
 
 
-def pairs_of(manipulation: ManipulationConfig | ReenactmentConfig, people: Sequence[str], seed: int) -> list[Pair]:
-    """(source, target) for the ``people`` of one model, in the order of their targets.
+def pairs_of(
+    manipulation: ManipulationConfig | ReenactmentConfig,
+    people: Sequence[str],
+    seed: int,
+    *,
+    targets: Sequence[str] | None = None,
+) -> list[Pair]:
+    """(source, target) for the ``people`` of one model, in the order of their targets, which are the same people.
 
     ``ring`` gives each person the face of the next; ``sample:N`` samples N of all ordered pairs, or all if there are
-    fewer; a list is restricted to pairs of ``people``.
+    fewer; a list is restricted to pairs of ``people``. Other ``targets`` than ``people`` get them one after the other.
     """
-    everything = [(source, target) for target in people for source in people if source != target]
+    others, targets = targets, people if targets is None else targets
+    everything = [(source, target) for target in targets for source in people if source != target]
     if not isinstance(manipulation.pairs, str):
         wanted = set(manipulation.pairs)
         return [pair for pair in everything if pair in wanted]
     if manipulation.pairs == "ring":
-        return [(people[(place + 1) % len(people)], target) for place, target in enumerate(people) if len(people) > 1]
+        return [
+            (source, target)
+            for place, target in enumerate(targets)
+            for source in [one for one in _after(people, target, place) if one != target][:1]
+        ]
     size = sample_size(manipulation.pairs)
     if size is None:
         return everything
-    rng = np.random.default_rng(seed_for(seed, "pairs", manipulation.name, *sorted(people)))
+    rng = np.random.default_rng(seed_for(seed, "pairs", manipulation.name, *sorted(people), *sorted(others or ())))
     chosen = rng.permutation(len(everything))[:size]
     return [everything[index] for index in sorted(chosen)]
+
+
+def _after(people: Sequence[str], target: str, place: int) -> Sequence[str]:
+    """``people`` from the one after ``target`` on; without it among them, from that at ``place``, counted round."""
+    begin = people.index(target) + 1 if target in people else place % max(1, len(people))
+    return (*people[begin:], *people[:begin])
 
 
 def variants_of(manipulation: ManipulationConfig, pair: Pair, seed: int) -> list[tuple[int, dict[str, Any]]]:

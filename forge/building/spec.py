@@ -11,7 +11,7 @@ from typing import Any, Literal
 
 from forge.building.choices import SegmentsConfig, checked_name, sample_size
 from forge.building.generations import GenerationConfig
-from forge.building.reenactments import ReenactmentConfig
+from forge.building.reenactments import PHOTOGRAPHS, ReenactmentConfig, check_targets
 from forge.building.speech import SpeechConfig
 from forge.training.config import TrainConfig
 from forge.training.recipe import load_recipe
@@ -134,7 +134,10 @@ class ClipConfig:
 
 @dataclass(frozen=True)
 class IdentityConfig:
-    """``[[identity]]``: a person, their clips, and the rights to use these."""
+    """``[[identity]]``: a person, their clips, and the rights to use these.
+
+    A clip may be a photograph, or a folder of photographs, where the set makes stills or drives photographs.
+    """
 
     name: str
     rights: str
@@ -310,6 +313,7 @@ class SetSpec:
             need(one.swapper in known, f"{one.name}: no swapper {one.swapper!r}", near_matches(one.swapper, known))
         silent = [one.name for one in self.reenactment if one.family == "lipsync" and not self.set.audio]
         need(not silent, f"{', '.join(silent)}: a set without sound has no lipsync", "leave audio = false out")
+        check_targets(self.reenactment, [one.name for one in self.generation])
         self._check_people()
 
     def _check_people(self) -> None:
@@ -324,6 +328,11 @@ class SetSpec:
         if self.splits.named:
             missing = sorted(set(known) - {name for people in self.splits.named.values() for name in people})
             need(not missing, f"[splits] does not name {', '.join(missing)}", "name all people, or none")
+
+    @property
+    def drives_photographs(self) -> bool:
+        """Whether photographs are targets of a re-enactment."""
+        return any(one.targets == PHOTOGRAPHS for one in self.reenactment)
 
     @property
     def ladder(self) -> tuple[Rendition, ...]:

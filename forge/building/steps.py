@@ -120,7 +120,7 @@ def make_shot(task: ShotTask) -> int:
         cut = _Cut(reader, task, (width, height))
         finder, following = _finder(task, draft, width / info.width)
         with storing(draft / PICTURES, width, height) as writer:
-            found = _found(cut.frames(writer), finder, following)
+            found = found_in(cut.frames(writer), finder, following)
         notes = reading_notes(info) | cut.note()
         if not found.faces:
             found, turned = _found_turned(draft / PICTURES, found, finder, following, source.name)
@@ -151,7 +151,8 @@ def make_shot(task: ShotTask) -> int:
     return len(found.times)
 
 
-def _found(frames: Iterable[Frame], finder: FaceFinder, following: FollowConfig) -> FoundFaces:
+def found_in(frames: Iterable[Frame], finder: FaceFinder, following: FollowConfig) -> FoundFaces:
+    """The faces in ``frames``, followed, with identities where an embedder is installed."""
     with closing(follow(frames, finder, following)) as followed:
         return collect_faces(followed, _embedder())
 
@@ -165,7 +166,7 @@ def _found_turned(
         turned = turned_finder(tried, finder)
     if turned is None:
         return upright, {}
-    return _found(stored_frames(pictures, times), turned, following), turned_note(turned, clip)
+    return found_in(stored_frames(pictures, times), turned, following), turned_note(turned, clip)
 
 
 class _Cut:
@@ -211,7 +212,7 @@ def _finder(task: ShotTask, draft: Path, scale: float) -> tuple[FaceFinder, Foll
     if task.finder == BESIDE:
         shifted_landmarks(sidecar_of(Path(task.source)), draft / _GIVEN, start=task.start, scale=scale)
         return SidecarFinder(draft / _GIVEN), replace(FollowConfig(), detect_every=1, min_face_px=task.min_face_px)
-    finder = _made_finder(task.finder, task.device, task.min_face_px)
+    finder = made_finder(task.finder, task.device, task.min_face_px)
     base = replace(FollowConfig.suited_to(finder), min_face_px=task.min_face_px)
     return finder, base if every is None else replace(base, detect_every=every)
 
@@ -222,7 +223,8 @@ def _embedder() -> IdentityEmbedder | None:
 
 
 @lru_cache(maxsize=2)
-def _made_finder(name: str, device: str, min_face_px: float) -> FaceFinder:
+def made_finder(name: str, device: str, min_face_px: float) -> FaceFinder:
+    """A finder, made once for all tasks of a process."""
     return make_finder(name, device=device, min_face_px=min_face_px)
 
 

@@ -72,7 +72,7 @@ class DriveTask:
     """Render a re-enactment losslessly. ``driver_shot`` is that of the performance; ``seed`` is for segments.
 
     ``source`` is the driver and ``target`` the person who is driven. ``network`` is the file of a trained network with
-    that SHA-256, ``network_sha256``.
+    that SHA-256, ``network_sha256``. ``held``: the shot is a still, to be shown at the frame times of the driver's.
     """
 
     out: str
@@ -86,6 +86,7 @@ class DriveTask:
     seed: int
     network: str | None = None
     network_sha256: str | None = None
+    held: bool = False
 
 
 @dataclass(frozen=True)
@@ -130,6 +131,7 @@ class EncodeTask:
         driver: of a re-enactment, whose settings it holds in place of ``config``.
         mark: write the mark of the set, as into every clip of it.
         drop_master: remove the master's frames when done.
+        held: of a fake made of a still, what the still is (:data:`shared.dataset.held.TARGET_STILL`); empty otherwise.
     """
 
     dataset: str
@@ -147,6 +149,7 @@ class EncodeTask:
     drop_master: bool = False
     mark: bool = False
     driver: DriverFacts | None = None
+    held: str = ""
 
 
 @dataclass(frozen=True)
@@ -157,6 +160,23 @@ class GenerateTask:
     run: str
     seeds: tuple[int, ...]
     truncation: float
+    device: str
+
+
+@dataclass(frozen=True)
+class FaceTask:
+    """Make a shot of one frame of a generated face, the picture ``source`` of a :class:`GenerateTask`.
+
+    Attributes:
+        px: its side as a still, see :class:`forge.building.generations.GenerationConfig`.
+        finder, min_face_px, device: as in :class:`ShotTask`.
+    """
+
+    out: str
+    source: str
+    px: int
+    finder: str
+    min_face_px: float
     device: str
 
 

@@ -78,7 +78,8 @@ def build(
     if dry_run:
         costs = [dataclasses.asdict(cost) for cost in planned.costs]
         plan = planned.plan
-        console.result({"clips": len(plan.clips), "speech": plan.recordings, "costs": costs, "lacking": lacking})
+        counts = {"clips": len(plan.clips), "speech": plan.recordings}
+        console.result(counts | {"costs": costs, "lacking": lacking, "unchecked": list(plan.unchecked)})
         return
     result = build_set(spec, out, work=work, engine=engine_asked(engine, address, jobs))
     _say(result)
@@ -92,6 +93,7 @@ def build(
             "tasks": result.tasks,
             "seconds": round(result.seconds, 1),
             "notes": result.notes,
+            "unchecked": list(result.unchecked),
         }
     )
 
@@ -138,3 +140,5 @@ def _show(planned: DryRun) -> None:
     if planned.plan.speech is not None:
         people = counted(len(planned.plan.speech.splits), "speaker")
         console.print(f"speech: {counted(planned.plan.speech.recordings, 'recording')} of {people}, after all others")
+    for what in planned.plan.unchecked:
+        console.warn(what)

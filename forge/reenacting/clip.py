@@ -192,7 +192,7 @@ def _target_plan(
         )
     finding = request.config.finding
     found = found_plan([held.frame()], finding, finder, declared=1, what=str(request.target), embedder=embedder)
-    return held_plan(found, held)
+    return held_plan(found, held.times)
 
 
 def _plan(

@@ -6,7 +6,7 @@ record or its signature says of it goes into the record of the fake, and nothing
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from math import ceil
@@ -94,10 +94,23 @@ def still_target(
     return StillTarget(held, begins, stated.identity, stated.rights, facts)
 
 
-def held_plan(found: SwapPlan, held: HeldPicture) -> SwapPlan:
-    """The faces ``found`` in the one picture, in every frame of the clip that shows it."""
-    faces = found.faces[0]
-    return replace(found, times=held.times, faces=dict.fromkeys(range(len(held.times)), faces))
+def held_plan(found: SwapPlan, times: Sequence[Timestamp]) -> SwapPlan:
+    """The faces ``found`` in the one picture, in every frame of the clip that shows it at ``times``."""
+    return replace(found, times=tuple(times), faces=dict.fromkeys(range(len(times)), found.faces[0]))
+
+
+def need_photograph(path: Path) -> None:
+    """Refuses a picture as a photograph of a person that is signed as made by a model.
+
+    Raises:
+        UsageError: it is.
+    """
+    stated = _stated(path, None)
+    if stated.kind != PHOTOGRAPH:
+        raise UsageError(
+            f"{path} is signed as made by a model ({stated.kind}), and is no photograph",
+            hint="leave it out; faces of a generator are targets by the name of their [[generation]]",
+        )
 
 
 def need_identity(still: StillTarget, named: str | None, known: str | None) -> None:

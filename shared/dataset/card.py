@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from shared.console import counted
+from shared.dataset.held import TARGET_STILL, is_held
 from shared.dataset.layout import CARD, MANIFEST, SPLIT_TABLES, DatasetInfo
 from shared.dataset.manifest import encode_record
 from shared.dataset.splits import count_by
@@ -108,6 +109,7 @@ def _body(info: DatasetInfo, records: Sequence[ClipRecord]) -> list[str]:
         *(_imported if info.controls == "imported" else _made)(len(records), len(people)),
         "",
         *_generated(records),
+        *_of_stills(records),
         *_controls(info),
         *_table(("split", "label", "manipulation", "clips"), sorted(count_by(records).items(), key=_by_split)),
         "",
@@ -158,6 +160,18 @@ def _generated(records: Sequence[ClipRecord]) -> list[str]:
     return [
         "Clips of kind `generate` are still pictures, of one frame. Those of `nobody` show a face that a model made by",
         "seed, and those of a person a filmed face that went through it. No mask goes with them: all is the model's.",
+        "",
+    ]
+
+
+def _of_stills(records: Sequence[ClipRecord]) -> list[str]:
+    held = [record for record in records if is_held(record)]
+    if not held:
+        return []
+    return [
+        f"{counted(len(held), 'clip')} made of a still (`{TARGET_STILL}` in the factors): a photograph or a generated",
+        "face, shown for as long as what drives it. No frame of these is real, also where nothing moves. Nothing but",
+        "the face moves, as in few real clips: what compares frames can tell them from real clips by that alone.",
         "",
     ]
 

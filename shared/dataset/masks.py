@@ -11,6 +11,9 @@ Two checks of the mask ``changed``, which marks pixels that differ from the orig
    the mask's area, and more blocks than differ within the mask; or if, over all compared frames, marked pixels differ
    no more than unmarked ones. The latter is possible for a self-swap, which is not compared.
 
+   A clip made of a still is compared with that still, if it is its parent in the set and no smaller. The still was not
+   compressed as the clip was, which costs texture and leaves means of blocks: their difference counts in its place.
+
 Hashes and signatures detect a replaced mask; these checks detect one that was wrong when it was made.
 """
 
@@ -19,7 +22,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
-from itertools import islice
+from itertools import islice, repeat
 from pathlib import Path
 
 import cv2
@@ -75,6 +78,15 @@ class Originals:
                     return real, first
         return None
 
+    def still_of(self, fake: ClipRecord) -> ClipRecord | None:
+        """The still that a fake shows for its length, of the same shape and no smaller; None if there is none."""
+        found = self._records.get(fake.parent) if is_held(fake) and fake.parent is not None else None
+        if found is None or found.frames != 1 or found.width < fake.width or found.height < fake.height:
+            return None
+        # Sides of a reduced picture are rounded to even numbers.
+        alike = abs(found.width * fake.height - found.height * fake.width) <= 2 * max(found.width, found.height)
+        return found if alike else None
+
     def _root(self, record: ClipRecord) -> tuple[ClipRecord, int, bool] | None:
         """The real clip that a fake was made of, its frame that is the fake's frame 0, and whether all were taken."""
         seen: set[ClipId] = set()
@@ -116,7 +128,8 @@ def mask_faults(present: PresentFiles, record: ClipRecord, originals: Originals)
     path, video = present.find(record.masks.changed), present.find(record.path)
     if path is None or video is None:
         return
-    original, first = originals.matched(record) or (None, 0)
+    held = is_held(record)
+    original, first = (originals.still_of(record), 0) if held else originals.matched(record) or (None, 0)
     real = present.find(original.path) if original is not None else None
     wanted = _wanted(record) if real is not None else ()
     kept: dict[int, np.ndarray] = {}
@@ -131,7 +144,12 @@ def mask_faults(present: PresentFiles, record: ClipRecord, originals: Originals)
                 kept[index] = mask
         yield from _against_labels(record, marked)
         if real is not None and original is not None and kept:
-            yield from _against_pixels(record, original, (video, 0), (real, first), kept)
+            count = max(kept) + 1
+            if held:
+                lumas = _weighed(video, count), _held(real, (record.width, record.height))
+            else:
+                lumas = _lumas(video, 0, count), _lumas(real, first, count)
+            yield from _against_pixels(record, original, lumas, kept)
     except AssayError as error:
         yield f"{record.masks.changed} cannot be compared with its clip: {error}"
 
@@ -161,19 +179,17 @@ def _against_labels(record: ClipRecord, marked: Sequence[bool]) -> Iterator[str]
 def _against_pixels(
     record: ClipRecord,
     original: ClipRecord,
-    video: tuple[Path, int],
-    real: tuple[Path, int],
+    lumas: tuple[Iterator[np.ndarray], Iterator[np.ndarray]],
     masks: Mapping[int, np.ndarray],
 ) -> Iterator[str]:
-    """Compares the files ``video`` and ``real``, each from a frame on, where ``masks`` has one."""
+    """Compares the frames of the fake and of what it was made from, (H, W) uint8, where ``masks`` has one."""
     if record.source_identity == record.target_identity:
         return
-    lumas = [_lumas(path, first, max(masks) + 1) for path, first in (video, real)]
     compared: list[_Compared] = []
     for index, (forged, untouched) in enumerate(zip(*lumas, strict=False)):
         if index not in masks or forged.shape != untouched.shape:
             continue
-        found = _compare(forged, untouched, masks[index])
+        found = _compare(forged, untouched, masks[index], of_means=is_held(record))
         compared.append(found)
         if found.stray:
             yield (
@@ -188,9 +204,13 @@ def _against_pixels(
         yield f"what its masks mark as forged looks as it does in {original.id}"
 
 
-def _compare(forged: np.ndarray, untouched: np.ndarray, mask: np.ndarray) -> _Compared:
-    """Compares two (H, W) uint8 lumas in blocks; ``mask`` (H, W) uint8 marks changed pixels."""
-    difference = _blocks(np.abs(forged.astype(np.float32) - untouched.astype(np.float32)))
+def _compare(forged: np.ndarray, untouched: np.ndarray, mask: np.ndarray, *, of_means: bool = False) -> _Compared:
+    """Compares two (H, W) uint8 lumas in blocks; ``mask`` (H, W) uint8 marks changed pixels.
+
+    ``of_means`` takes the difference of the blocks' means, not the mean of the pixels' differences.
+    """
+    signed = forged.astype(np.float32) - untouched.astype(np.float32)
+    difference = np.abs(_blocks(signed)) if of_means else _blocks(np.abs(signed))
     share = _blocks((mask > 0).astype(np.float32))
     reach = np.ones((2 * MARGIN_BLOCKS + 1,) * 2, np.uint8)
     near = cv2.dilate((share > 0).astype(np.uint8), reach) > 0
@@ -219,6 +239,25 @@ def _lumas(path: Path, first: int, count: int) -> Iterator[np.ndarray]:
 
     with VideoReader(path) as reader, closing(reader.gray_frames()) as frames:  # type: ignore[type-var]
         yield from islice(frames, first, first + count)
+
+
+def _weighed(path: Path, count: int) -> Iterator[np.ndarray]:
+    """The luma of the colours of a clip's first frames: a picture and a video may store different ones."""
+    from shared.video import VideoReader
+
+    with VideoReader(path) as reader, closing(iter(reader)) as frames:  # type: ignore[type-var]
+        for frame in islice(frames, count):
+            yield cv2.cvtColor(frame.image, cv2.COLOR_RGB2GRAY)
+
+
+def _held(path: Path, size: tuple[int, int]) -> Iterator[np.ndarray]:
+    """The luma of the colours of a picture at ``size``, width and height, again and again."""
+    from shared.video.images import read_picture
+
+    image = read_picture(path)
+    if image.shape[1::-1] != size:
+        image = cv2.resize(image, size, interpolation=cv2.INTER_AREA)
+    yield from repeat(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY))
 
 
 def _size(record: ClipRecord) -> str:

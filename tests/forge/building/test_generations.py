@@ -16,11 +16,6 @@ from forge.building.generations import GenerationConfig
 from forge.building.plan import plan_set
 from forge.building.spec import load_spec
 from forge.cli import app
-from forge.generating.certificate import REFERENCE, FaceEmbedder, Reference
-from forge.generating.checkpoint import WEIGHTS, load_generator, save_generator
-from forge.generating.config import GeneratorConfig, StillConfig
-from forge.generating.stills import Sampler
-from forge.generating.train import train_generator
 from shared.actors import Actor, portrait
 from shared.actors.actor import cast
 from shared.actors.filming import film
@@ -31,15 +26,13 @@ from shared.dataset.formats.exporting import export_dataset
 from shared.dataset.splits import find_leaks
 from shared.engine.local import LocalEngine
 from shared.errors import AssayError, CheckpointError, ConfigError, ManifestError, MediaError
-from shared.faces.align import cut, frame_to_crop, map_points
-from shared.faces.facesets.layout import FaceRow
 from shared.marking.files import read_marks
 from shared.provenance.read import read_provenance
 from shared.provenance.types import MADE_BY_MODEL
 from shared.types import ClipRecord
 from shared.video.images import encode_png, read_picture
 from shared.video.media import clip_reader
-from tests.factories import face_row, write_faceset
+from tests.forge.building.generator import write_generator
 
 pytestmark = pytest.mark.slow
 
@@ -80,42 +73,10 @@ def settings(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("set")
     for name, actor in zip(("ann", "bob", "cid"), cast(3, 3), strict=True):
         film(actor, folder / f"{name}.mp4", seconds=5 / 25, px=96, seed=4, audio=False)
-    crowd = write_faceset(folder / "crowd", "crowd", _crowd(), clips=range(8))
-    train_generator([crowd], folder / "run", GeneratorConfig(options={"latent": 8}, batch=4, device="cpu"))
-    _compare_with_strangers(folder / "run", like_seed=9)
+    write_generator(folder, like_seed=9)
     path = folder / "set.toml"
     path.write_text(TEXT)
     return path
-
-
-def _crowd() -> list[tuple[FaceRow, np.ndarray]]:
-    """Two pictures of each of eight people: four actors, and their mirrored siblings in other colours."""
-    rng, faces = np.random.default_rng(0), []
-    for person in range(4):
-        shot = portrait(Actor.from_seed(20 + person), px=96, seed=person)
-        matrix = frame_to_crop(shot.landmarks, px=96, framing="whole")
-        crop, landmarks = cut(shot.image, matrix, 96), map_points(matrix, shot.landmarks)
-        for sibling, image in enumerate((crop, np.ascontiguousarray(crop[:, ::-1, ::-1]))):
-            for number in range(2):
-                noisy = np.clip(image + rng.normal(0, 4 * number, image.shape), 0, 255).astype(np.uint8)
-                faces.append((face_row(landmarks, clip=2 * person + sibling, frame=number), noisy))
-    return faces
-
-
-def _compare_with_strangers(run: Path, like_seed: int) -> None:
-    """Makes all faces of the run new but that of one seed, who is made a person of its training."""
-    generator, facts = load_generator(run)
-    facts.pop("reference_sha256")
-    save_generator(generator, run / WEIGHTS, facts)
-    # Three of the strangers are nearly one, so that only a copy is more alike than most pairs.
-    vectors = np.eye(128, dtype=np.float32)[:40]
-    vectors[:3] = vectors[0] + 0.005 * vectors[:3]
-    names, embedder = tuple(f"p{number}" for number in range(40)), FaceEmbedder(generator.spec.framing)
-    Reference(vectors, names, embedder.describe()).save(run / REFERENCE)
-    sampler = Sampler(run, StillConfig(px=0))
-    face = next(face for _, face, _ in sampler.made(sampler.wanted([like_seed])))
-    vectors[7] = embedder.embed(face[None])[0]
-    Reference(vectors, names, embedder.describe()).save(run / REFERENCE)
 
 
 def built(settings: Path, out: Path) -> BuildResult:

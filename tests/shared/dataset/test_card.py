@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -9,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from shared.dataset import DatasetFolder
-from shared.dataset.card import SPLIT_NAMES
+from shared.dataset.card import SPLIT_NAMES, render_card
+from shared.dataset.held import TARGET_STILL
 from shared.dataset.layout import SPLIT_TABLES
 
 MakeSet = Callable[..., DatasetFolder]
@@ -70,3 +72,12 @@ def test_the_seal_covers_the_tables(dataset: DatasetFolder):
     assert any("clips-train.jsonl" in problem.message for problem in dataset.verify(deep=False))
     table.unlink()
     assert any("clips-train.jsonl" in problem.message for problem in dataset.verify(deep=False))
+
+
+def test_the_card_says_that_clips_of_stills_have_no_real_frame(dataset: DatasetFolder):
+    assert "made of a still" not in (dataset.path / "README.md").read_text()
+    fake = next(one for one in dataset.records() if one.label == "fake")
+    held = dataclasses.replace(fake, factors={TARGET_STILL: "photograph"})
+    said = render_card(dataset.info, [held])
+    assert "1 clip made of a still (`target_still` in the factors)" in said
+    assert "No frame of these is real" in said

@@ -13,8 +13,9 @@ from shared.dataset.excerpts import TARGET_FRAMES
 from shared.dataset.files import PresentFiles
 from shared.dataset.held import TARGET_STILL
 from shared.dataset.masks import Originals, mask_faults
-from shared.types import Masks
+from shared.types import ClipRecord, Masks
 from shared.video import Encoding
+from shared.video.images import encode_png
 from tests.factories import clip_record, write_clip
 
 SIDE, FRAMES = 128, 6
@@ -160,3 +161,36 @@ def test_frames_of_a_still_are_all_forged_also_where_nothing_is_marked(pair: Pai
     pair.fake = dataclasses.replace(pair.fake, faked=((0, FRAMES - 1),))
     (fault,) = pair.faults(FACE, marked)
     assert "frame 5 of toy/bright/ann+bob is called real" in fault
+
+
+def test_a_clip_of_a_still_is_compared_with_the_still(pair: Pair, tmp_path: Path):
+    """The still is a picture of other compression, and twice as large."""
+    still = clip_record("ann", name="ann-still", dataset="toy", path="ann.png", frames=1, width=256, height=256)
+    (tmp_path / "ann.png").write_bytes(encode_png(np.kron(pair.picture, np.ones((2, 2, 1), np.uint8))))
+    facts = {"factors": {TARGET_STILL: "photograph"}, "parent": still.id}
+    held = pair.fake = dataclasses.replace(pair.fake, **facts)
+
+    def faults(forged: tuple[slice, slice] | None, marked: tuple[slice, slice], record: ClipRecord) -> list[str]:
+        pair.faults(forged, [_mask(marked)] * FRAMES)
+        return list(mask_faults(PresentFiles(tmp_path), record, Originals([still, record])))
+
+    assert faults(FACE, FACE, held) == []
+    (fault,) = faults(FACE, WALL, held)
+    assert "differs from toy/real/ann-still in" in fault
+    (fault,) = faults(None, FACE, held)
+    assert fault == "what its masks mark as forged looks as it does in toy/real/ann-still"
+    assert faults(None, FACE, dataclasses.replace(held, source_identity="ann")) == []
+
+
+def test_a_still_of_another_shape_or_a_smaller_one_is_not_compared(pair: Pair):
+    def found(width: int, height: int, frames: int = 1) -> bool:
+        still = clip_record("ann", name="still", width=width, height=height, frames=frames)
+        held = dataclasses.replace(pair.fake, factors={TARGET_STILL: "generate"}, parent=still.id)
+        return Originals([still, held]).still_of(held) is not None
+
+    assert found(SIDE, SIDE)
+    assert found(999, 1000)
+    assert not found(SIDE, SIDE, frames=2)
+    assert not found(SIDE - 1, SIDE)
+    assert not found(256, 512)
+    assert Originals([pair.real, pair.fake]).still_of(pair.fake) is None

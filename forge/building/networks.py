@@ -12,6 +12,8 @@ from pathlib import Path
 from forge.building.reenactments import ReenactmentConfig
 from forge.building.spec import SetSpec
 from forge.reenacting.networks.checkpoint import load_reenactor, reenactor_file
+from forge.reenacting.networks.shipped import shipped_network
+from shared.config import need
 from shared.console import counted
 from shared.errors import LeakError
 from shared.types import Split
@@ -20,12 +22,18 @@ _SHOWN = 5
 
 
 def network_file(spec: SetSpec, one: ReenactmentConfig) -> Path:
-    """The file of the network of ``one``.
+    """The file of the network of ``one``: of its run, else that of the package.
 
     Raises:
         CheckpointError: there is none.
+        ConfigError: no run is named, and the package has none of the family.
     """
-    return reenactor_file((spec.folder / one.run).resolve())
+    if one.run:
+        return reenactor_file((spec.folder / one.run).resolve())
+    file = shipped_network(one.family)
+    need(file is not None, f"{one.name}: {one.family} needs a network", "run = 'runs/driven'")
+    assert file is not None
+    return file
 
 
 def network_people(spec: SetSpec, one: ReenactmentConfig) -> tuple[str, ...]:
@@ -34,7 +42,7 @@ def network_people(spec: SetSpec, one: ReenactmentConfig) -> tuple[str, ...]:
     Raises:
         CheckpointError: it cannot be read.
     """
-    return load_reenactor(network_file(spec, one)).card.identities if one.run else ()
+    return load_reenactor(network_file(spec, one)).card.identities if one.has_network else ()
 
 
 def check_networks(spec: SetSpec, splits: Mapping[str, Split], driven: Mapping[str, set[Split]]) -> tuple[str, ...]:
@@ -53,7 +61,7 @@ def check_networks(spec: SetSpec, splits: Mapping[str, Split], driven: Mapping[s
         CheckpointError: a network cannot be read.
     """
     used: dict[Path, set[Split]] = {}
-    trained = [one for one in spec.reenactment if one.run]
+    trained = [one for one in spec.reenactment if one.has_network]
     for one in trained:
         used.setdefault(network_file(spec, one), set()).update(driven.get(one.name, ()))
     names, found = {one.name for one in spec.identity}, []

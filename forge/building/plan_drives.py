@@ -114,7 +114,7 @@ class DrivePlanner:
                     yield _Group(model.people, self._targets(one, model.people), export, {})
             return
         key = load_lipsync_model().weights_sha256 if one.family == "lipsync" else ""
-        key = reenactor_digest(network_file(self.spec, one)) if one.run else key
+        key = reenactor_digest(network_file(self.spec, one)) if one.has_network else key
         for split in SPLITS:
             drivers = tuple(name for name in self.filmed if self.splits[name] == split)
             if one.generation is not None:
@@ -162,7 +162,8 @@ class DrivePlanner:
         task = DriveTask(
             out="", shot=shot.task.out, driver_shot=driver.task.out, swapper=folder or None, source=source,
             target=target, config=config, segments=segments, seed=drawn,
-            network=str(network_file(self.spec, one)) if one.run else None, network_sha256=key if one.run else None,
+            network=str(network_file(self.spec, one)) if one.has_network else None,
+            network_sha256=key if one.has_network else None,
             held=shot.held is not None,
         )  # fmt: skip
         master = self.key("drive", shot.key, driver.key, key, source, target, config, segments, drawn)

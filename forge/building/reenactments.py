@@ -26,7 +26,7 @@ class ReenactmentConfig:
         family: see ``assay forge reenact --help``.
         swapper: of ``reenact-latent``, the name of a ``[[swapper]]``, of which the last export is used.
         run: of ``assay forge train-reenactor``, or the network's file, for a family with a network; relative to the
-            settings file.
+            settings file. ``reenact-warp`` has one in the package.
         targets: ``clips`` of people; ``photographs`` of them, also of people in photographs alone; or the faces of the
             ``[[generation]]`` of that name. A still is shown for as long as the clip that drives it, and no frame of it
             is real.
@@ -57,11 +57,10 @@ class ReenactmentConfig:
         need(self.name != "real" and not self.name.endswith("-self"), f"{self.name!r} is taken", "another name")
         latent = self.family == "reenact-latent"
         need(latent == bool(self.swapper), f"{self.name}: reenact-latent, and nothing else, names a swapper", "swapper")
-        trained = self.family in get_args(NetworkName)
         need(
-            trained == bool(self.run),
+            self.has_network or not self.run,
             f"{self.name}: a run is named by families with a network, and by no other",
-            "run = 'runs/driven'",
+            "leave run out",
         )
         known = not isinstance(self.pairs, str) or self.pairs in ("all", "ring") or sample_size(self.pairs) is not None
         need(known, f"{self.name}: pairs is {self.pairs!r}", "all, ring, sample:N or a list of [driver, target]")
@@ -70,6 +69,11 @@ class ReenactmentConfig:
         _ = self.config({})
         if self.targets != CLIPS:
             self._check_stills()
+
+    @property
+    def has_network(self) -> bool:
+        """Whether the family has a network of re-enactment."""
+        return self.family in get_args(NetworkName)
 
     def _check_stills(self) -> None:
         timed = [name for name in ("offset_seconds", "target_neutral") if name in self.settings]

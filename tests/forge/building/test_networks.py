@@ -11,11 +11,14 @@ from forge.building.networks import check_networks, network_people
 from forge.building.plan import plan_set
 from forge.building.plan_parts import BuildPlan
 from forge.building.spec import load_spec
+from forge.building.tasks import DriveTask
 from forge.cli import app
+from forge.reenacting.networks.checkpoint import reenactor_digest
+from forge.reenacting.networks.shipped import shipped_network
 from shared.actors.actor import cast
 from shared.actors.filming import film
 from shared.cli import run
-from shared.errors import LeakError
+from shared.errors import ConfigError, LeakError
 from tests.forge.reenacting.test_landmark import write_network
 
 PEOPLE = ("ann", "bob", "cid", "dan")
@@ -93,3 +96,16 @@ def test_the_command_refuses_in_one_sentence(folder, capsys):
     said = " ".join(capsys.readouterr().err.split())
     assert "was trained on dan of the val split" in said
     assert not (folder / "out").exists()
+
+
+def test_the_network_of_the_package_drives_without_a_run(folder):
+    path = _settings(folder, "ann")
+    path.write_text(path.read_text().replace('family = "reenact-landmark"\nrun = "net"', 'family = "reenact-warp"'))
+    plan = _plan(path)
+    file = shipped_network("reenact-warp")
+    assert file is not None
+    drives = [step.task for step in plan.steps if isinstance(step.task, DriveTask)]
+    assert {(task.network, task.network_sha256) for task in drives} == {(str(file), reenactor_digest(file))}
+    path.write_text(path.read_text().replace("reenact-warp", "reenact-landmark"))
+    with pytest.raises(ConfigError, match="driven: reenact-landmark needs a network"):
+        _plan(path)

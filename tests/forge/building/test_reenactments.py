@@ -144,7 +144,6 @@ def test_people_of_one_split_drive_each_other(settings, tmp_path):
         ({"name": "x-self"}, "is taken"),
         ({"family": "reenact-latent"}, "names a swapper"),
         ({"swapper": "compact"}, "names a swapper"),
-        ({"family": "reenact-landmark"}, "a run is named by families with a network"),
         ({"run": "runs/driven"}, "a run is named by families with a network"),
         ({"pairs": "some"}, "pairs is 'some'"),
         ({"settings": {"sound": "driver"}}, "no setting of a set"),

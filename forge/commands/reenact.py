@@ -134,8 +134,6 @@ def reenact(
 
     Example: assay forge reenact ann.mp4 --drive bob.mp4 --region mouth,brows --strength brows=0.7 --out driven/
 
-    Example: assay forge reenact ann.png --drive bob.mp4 --sound driver --out driven.mp4
-
     Example: assay forge reenact ann.png --drive bob.mp4 --family reenact-warp --sound driver --out driven.mp4
 
     Example: assay forge reenact ann.mp4 --drive bob.mp4 --family reenact-landmark --run runs/driven --out driven/

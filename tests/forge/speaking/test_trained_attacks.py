@@ -14,10 +14,10 @@ from shared.speechsets.folder import read_speech_set, verify
 from shared.voices.extract import extract_voice
 from shared.voices.layout import ExtractSettings
 from tests.forge.speaking.conversion.conftest import hum, voicesets
-from tests.forge.speaking.reading.conftest import SMALL_TEXT, hum_engine, text_run, voice_run
+from tests.forge.speaking.reading.conftest import SMALL_TEXT, hum_engine, text_run, trained, voice_run
 from tests.forge.speaking.vocoding.conftest import vocoder_run
 
-__all__ = ["hum_engine", "text_run", "vocoder_run", "voice_run", "voicesets"]
+__all__ = ["hum_engine", "text_run", "trained", "vocoder_run", "voice_run", "voicesets"]
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""Assay's GAN beside those of packages: the same faces, side, batch and processor time, and the same ruler.
+"""Assay's GAN beside that of a package: the same faces, side, batch and processor time, and the same ruler.
 
 The time is that of the processor, of all threads, so that a busy machine takes nothing from either. The ruler is that
 of :mod:`benchmarks.generate`: kid-lite0 to the photographs, beside the distance between two halves of these.

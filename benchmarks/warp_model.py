@@ -6,7 +6,6 @@ and an interrupted training goes on, so the same command continues after a stop.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -50,13 +49,8 @@ def warp_config(*, steps: int | None = None, minutes: float | None = None, devic
     return usual if steps is None else replace(usual, steps=steps)
 
 
-def ship(run: Path, folder: Path = FOLDER / FAMILY, numbers: Mapping[str, float] | None = None) -> Path:
+def ship(run: Path, folder: Path = FOLDER / FAMILY) -> Path:
     """Writes the network of ``run`` to ``folder`` in half precision, with its model card; returns the file.
-
-    Args:
-        run: of :func:`make_warp`.
-        folder: in the package, or elsewhere.
-        numbers: what was measured of it, for the card.
 
     Raises:
         CheckpointError: the run has no network.
@@ -88,8 +82,6 @@ def ship(run: Path, folder: Path = FOLDER / FAMILY, numbers: Mapping[str, float]
         *rows,
         "",
     ]
-    if numbers:
-        lines += ["| measured | |", "|---|---|", *(f"| {name} | {value:g} |" for name, value in numbers.items()), ""]
     write_text(folder / "README.md", "\n".join(lines))
     return file
 

@@ -13,9 +13,8 @@ from forge.building.reenactments import ReenactmentConfig
 from forge.building.spec import SetSpec
 from forge.reenacting.networks.checkpoint import load_reenactor, reenactor_file
 from forge.reenacting.networks.shipped import shipped_network
-from shared.config import need
 from shared.console import counted
-from shared.errors import LeakError
+from shared.errors import ConfigError, LeakError
 from shared.types import Split
 
 _SHOWN = 5
@@ -31,8 +30,8 @@ def network_file(spec: SetSpec, one: ReenactmentConfig) -> Path:
     if one.run:
         return reenactor_file((spec.folder / one.run).resolve())
     file = shipped_network(one.family)
-    need(file is not None, f"{one.name}: {one.family} needs a network", "run = 'runs/driven'")
-    assert file is not None
+    if file is None:
+        raise ConfigError(f"{one.name}: {one.family} needs a network", hint="run = 'runs/driven'")
     return file
 
 

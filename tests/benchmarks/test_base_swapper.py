@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import json
 from pathlib import Path
 
@@ -27,6 +28,12 @@ def tiny(steps: int):
         for phase in config.phases
     )
     return dataclasses.replace(config, phases=phases)
+
+
+@pytest.fixture(autouse=True)
+def short_films(monkeypatch):
+    """Actors on small pictures for a moment: filming as the command does takes longer than all the rest."""
+    monkeypatch.setattr(base_swapper, "film_actors", functools.partial(base_swapper.film_actors, seconds=1.6, px=160))
 
 
 @pytest.mark.slow

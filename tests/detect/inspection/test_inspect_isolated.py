@@ -105,6 +105,7 @@ def test_a_decoder_that_dies_at_once_is_one_sentence(inspected, clip, monkeypatc
 
 
 def test_a_decoder_that_hangs_is_ended(inspected, clip, monkeypatch):
+    monkeypatch.setattr(child, "_START_SECONDS", 30.0)  # a pass without frames to wait for hangs as well
     monkeypatch.setattr(child, "_BOOT", _at_frame(37, "time.sleep(600)"))
     code, said, report = inspected(clip, limits="silence_seconds = 3")
     assert code == 0

@@ -13,8 +13,8 @@ from benchmarks.app import Save, app, command_line, show
 from benchmarks.schema import Measurement, new_result
 
 if TYPE_CHECKING:
+    from benchmarks.reenact import Trained
     from forge.reenacting.config import FamilyName
-    from forge.reenacting.networks.checkpoint import ReenactorCard
 
 
 @app.command()
@@ -23,10 +23,14 @@ def reenact(
     frames: Annotated[int, typer.Option(help="Frames of each clip.", min=10)] = 75,
     actors: Annotated[int, typer.Option(help="Procedural actors, each driven by the next.", min=0)] = 3,
     family: Annotated[
-        str, typer.Option(help="Also this family with a network; of reenact-landmark on people whom it knows.")
+        str, typer.Option(help="Also this family, with --run; but for reenact-warp on people whom that knows.")
     ] = "",
     run: Annotated[
-        Path | None, typer.Option(help="Run of assay forge train-reenactor.", show_default="the package's network")
+        Path | None,
+        typer.Option(
+            help="Run of assay forge train-reenactor; for reenact-latent a swapper.",
+            show_default="the package's network",
+        ),
     ] = None,
     sheets: Annotated[
         Path | None, typer.Option(help="Write contact sheets of every pair here, to look at.", show_default=False)
@@ -43,13 +47,13 @@ def reenact(
     from benchmarks.reenact import Measuring, actor_clips, groups_of, measurements, person_in, portrait_pairs
 
     root = media or (Path(os.environ["ASSAY_MEDIA"]) / "media" if "ASSAY_MEDIA" in os.environ else None)
-    network = _network(family, run)
+    trained = _trained(family, run)
     families: list[FamilyName] = ["reenact-affine"]
-    if network:
-        families.append(cast("FamilyName", network[1].family))
+    if trained:
+        families.append(trained.family)
     settings = {"frames": frames, "actors": actors, "real media": root is not None, "family": ", ".join(families)}
-    settings |= {"steps": network[1].steps, "people": len(network[1].identities)} if network else {}
-    measuring = Measuring(frames, sheets, network=network)
+    settings |= {"steps": trained.steps, "people": len(trained.people)} if trained else {}
+    measuring = Measuring(frames, sheets, trained=trained)
     made: list[Measurement] = []
     notes: list[str] = []
     with tempfile.TemporaryDirectory() as scratch:
@@ -57,12 +61,11 @@ def reenact(
         sources = {"portraits": portrait_pairs(root / "video_portrait") if root else []}
         sources["actors"] = [(one, filmed[(place + 1) % len(filmed)]) for place, one in enumerate(filmed)]
         for what, pairs in sources.items():
-            card = None if network is None or network[1].family == "reenact-warp" else network[1]
-            known = [pair for pair in pairs if card is None or card.knows(person_in(pair[0]))]
+            known = [pair for pair in pairs if trained is None or trained.drives(*map(person_in, pair))]
             for group, regions in groups_of(families).items() if known else ():
                 for one in families:
                     values, left_out = measuring.pairs(known, regions, one)
-                    by = f", {one}" if network else ""
+                    by = f", {one}" if trained else ""
                     made += measurements(f"{what}, {group}{by}", values)
                     notes += [f"{group}{by}: left out {line}" for line in left_out]
                     # Saved after each group, so that a run that is stopped keeps what it has.
@@ -70,23 +73,22 @@ def reenact(
                     show(new_result(named, command_line(), made, settings=settings, notes=tuple(notes)), save)
 
 
-def _network(family: str, run: Path | None) -> tuple[Path, ReenactorCard] | None:
-    """The network in ``run``, and its card; None where none is asked for.
+def _trained(family: str, run: Path | None) -> Trained | None:
+    """What is in ``run``; None where nothing is asked for.
 
     Raises:
         UsageError: family and run do not belong together.
     """
-    from forge.reenacting.networks.checkpoint import load_reenactor
+    from benchmarks.reenact import Trained
     from forge.reenacting.networks.shipped import shipped_network
     from shared.errors import UsageError
 
     if run is None and not family:
         return None
     run = run or shipped_network(family)
-    card = None if run is None else load_reenactor(run).card
-    if run is None or card is None or card.family != family:
+    if run is None or not family:
         raise UsageError("a family with a network is measured with its run", hint="give both --family and --run")
-    return run, card
+    return Trained.read(run, cast("FamilyName", family))
 
 
 @app.command()

@@ -17,16 +17,18 @@ import cv2
 import numpy as np
 
 from benchmarks.schema import Measurement
+from forge.models.checkpoint import read_card
 from forge.reenacting.config import REGIONS, FamilyName, ReenactConfig, Region, regions_by
 from forge.reenacting.families import Stage, families
-from forge.reenacting.networks.checkpoint import ReenactorCard
+from forge.reenacting.networks.checkpoint import load_reenactor
 from forge.reenacting.performance import performance_of
 from forge.reenacting.transfer import POINTS
 from forge.swapping.flicker import FlickerMeter
 from forge.swapping.plan import SwapPlan, found_plan
 from shared.actors.actor import cast
 from shared.actors.filming import film
-from shared.errors import AssayError
+from shared.config import read_toml
+from shared.errors import AssayError, UsageError
 from shared.faces.boxes import box_around
 from shared.faces.finders.finder import FaceFinder, make_finder
 from shared.faces.identity import IdentityEmbedder, make_embedder
@@ -201,6 +203,42 @@ def person_in(path: Path) -> str:
     return path.stem.removeprefix("lp_")
 
 
+@dataclass(frozen=True)
+class Trained:
+    """A network that drives faces, or a swapper for ``reenact-latent``.
+
+    Attributes:
+        people: whom it was trained on; holdout: the last fraction of their clips that it has not seen.
+    """
+
+    path: Path
+    family: FamilyName
+    people: tuple[str, ...]
+    holdout: float
+    steps: int
+
+    @classmethod
+    def read(cls, path: Path, family: FamilyName) -> Trained:
+        """What the run or the file ``path`` says of itself.
+
+        Raises:
+            AssayError: it cannot be read, or is of another family.
+        """
+        if family == "reenact-latent":
+            swapper = read_card(path)
+            held = float(read_toml(path / "config.toml").get("holdout", 0.0))
+            return cls(path, family, swapper.identities, held, int(swapper.training.get("steps", 0)))
+        card = load_reenactor(path).card
+        if card.family != family:
+            raise UsageError(f"{path} is of {card.family}, not of {family}", hint=f"--family {card.family}")
+        return cls(path, family, card.identities, float(card.settings.get("holdout", 0.0)), card.steps)
+
+    def drives(self, target: str, driver: str) -> bool:
+        """Whether it can drive ``target`` by ``driver`` and was made for that."""
+        needed = {"reenact-warp": set(), "reenact-latent": {target, driver}}.get(self.family, {target})
+        return needed <= set(self.people)
+
+
 @dataclass
 class Measuring:
     """Measures pairs of clips, whose faces are found once.
@@ -208,14 +246,14 @@ class Measuring:
     Attributes:
         frames: of each clip, at most.
         sheets: where contact sheets are written; None for nowhere.
-        network: a trained network and its card. Of clips of portraits that it was trained on, the part that was held
-            out is driven.
+        trained: what drives beside ``reenact-affine``. Of clips of portraits that it was trained on, the part that
+            was held out is driven.
     """
 
     frames: int
     sheets: Path | None = None
     finder: FaceFinder = field(default_factory=lambda: make_finder("dlib", min_face_px=40))
-    network: tuple[Path, ReenactorCard] | None = None
+    trained: Trained | None = None
     clips: dict[tuple[Path, int], Clip] = field(default_factory=dict)
 
     def pairs(
@@ -227,13 +265,17 @@ class Measuring:
         values: dict[str, list[float]] = {}
         left_out: list[str] = []
         config = ReenactConfig(family=family, regions=regions)
-        network = None if self.network is None or family != self.network[1].family else self.network[0]
+        path = self.trained.path if self.trained is not None and self.trained.family == family else None
+        network, swapper = (None, path) if family == "reenact-latent" else (path, None)
         for target, driver in pairs:
-            mine, theirs = self._clip(target, self._first(target), embedder), self._clip(driver, 0, embedder)
+            mine, theirs = (
+                self._clip(one, self._first(one, is_target=one == target), embedder) for one in (target, driver)
+            )
             try:
                 scores = measure_case(
-                    mine, theirs, config, self.finder, embedder, network=network, person=person_in(target)
-                )
+                    mine, theirs, config, self.finder, embedder,
+                    swapper=swapper, network=network, person=person_in(target),
+                )  # fmt: skip
             except AssayError as error:
                 left_out.append(f"{target.stem} by {driver.stem}: {error}")
                 continue
@@ -245,13 +287,15 @@ class Measuring:
                 write_bytes(self.sheets / f"{name}-{family}.png", encode_png(np.hstack(scores.cells)))
         return values, left_out
 
-    def _first(self, target: Path) -> int:
-        """The first frame of ``target`` that is driven."""
-        unknown = self.network is None or not self.network[1].knows(person_in(target))
-        if self.network is None or unknown or not target.stem.startswith("lp_"):
+    def _first(self, clip: Path, *, is_target: bool) -> int:
+        """The first frame of ``clip`` that is used: of a driver only ``reenact-latent`` sees more than landmarks."""
+        trained, portrait = self.trained, clip.stem.startswith("lp_")
+        if trained is None or not portrait or person_in(clip) not in trained.people:
             return 0
-        frames, card = probe(target).frames_declared or 0, self.network[1]
-        return frames - math.floor(frames * float(card.settings.get("holdout", 0.0)))
+        if not is_target and trained.family != "reenact-latent":
+            return 0
+        frames = probe(clip).frames_declared or 0
+        return frames - math.floor(frames * trained.holdout)
 
     def _clip(self, path: Path, first: int, embedder: IdentityEmbedder) -> Clip:
         if (path, first) not in self.clips:

@@ -1,12 +1,15 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 
-from benchmarks.reenact import UNITS, Scores, actor_clips, found, measure_case, measurements
+from benchmarks.reenact import UNITS, Scores, Trained, actor_clips, found, measure_case, measurements
 from forge.reenacting.config import ReenactConfig
+from forge.reenacting.networks.shipped import shipped_network
+from shared.errors import UsageError
 from shared.faces.finders.finder import make_finder
 from shared.faces.identity import make_embedder
 
@@ -36,3 +39,20 @@ def test_values_are_multiples_of_the_noise():
     assert values["landmark error, copy-source"] == 4.0
     assert values["identity distance"] == 0.0
     assert values["identity"] > 1
+
+
+def test_a_network_drives_whom_it_knows():
+    def one(family) -> Trained:
+        return Trained(Path("run"), family, ("ann", "bob"), 0.2, 100)
+
+    assert one("reenact-warp").drives("eve", "dan")
+    assert one("reenact-landmark").drives("ann", "dan")
+    assert not one("reenact-landmark").drives("eve", "ann")
+    assert one("reenact-latent").drives("ann", "bob")
+    assert not one("reenact-latent").drives("ann", "dan")
+
+
+def test_a_run_of_another_family_is_refused():
+    with pytest.raises(UsageError, match="is of reenact-warp"):
+        Trained.read(shipped_network("reenact-warp"), "reenact-landmark")
+    assert Trained.read(shipped_network("reenact-warp"), "reenact-warp").steps > 0

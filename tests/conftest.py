@@ -77,9 +77,18 @@ def rng() -> np.random.Generator:
 
 @pytest.fixture(scope="session", autouse=True)
 def _isolated_config(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """Keys, caches and weights of the user running the tests stay untouched; one signer seals their sets."""
+    """Keys, caches and weights of the user running the tests stay untouched; one signer seals their sets.
+
+    Films of actors are shared by the processes of a run, so that each is made once.
+    """
+    own = tmp_path_factory.getbasetemp()
+    whole = own.parent if "PYTEST_XDIST_WORKER" in os.environ else own
+    films, cache = whole / "films", own / "assay-home" / "cache"
+    films.mkdir(exist_ok=True)
+    cache.mkdir(parents=True)
+    (cache / "actors").symlink_to(films)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("ASSAY_HOME", str(tmp_path_factory.getbasetemp() / "assay-home"))
+        patch.setenv("ASSAY_HOME", str(own / "assay-home"))
         yield
 
 

@@ -18,6 +18,7 @@ import pyarrow.parquet as pq
 from shared.actors.actor import Actor, perform, plan_track
 from shared.actors.motion import Liveliness
 from shared.actors.voice import babble, write_sound
+from shared.errors import StorageError
 from shared.home import cache_home
 from shared.storage import replacing, replacing_folder
 from shared.types import Timestamp
@@ -68,13 +69,21 @@ def film(
     }  # fmt: skip
     key = hashlib.sha256(json.dumps(asked, sort_keys=True).encode()).hexdigest()[:32]
     kept = cache_home() / "actors" / key
-    if not (kept / _CLIP).is_file() or not (kept / _LANDMARKS).is_file():
-        with replacing_folder(kept) as draft:
-            _shoot(actor, draft, frames, px, seed, frame_rate, liveliness, encoding, audio=audio)
+    if not _is_whole(kept):
+        try:
+            with replacing_folder(kept, over=kept.exists()) as draft:
+                _shoot(actor, draft, frames, px, seed, frame_rate, liveliness, encoding, audio=audio)
+        except StorageError:
+            if not _is_whole(kept):  # else another process has filmed the same meanwhile
+                raise
     for name, target in ((_CLIP, path), (_LANDMARKS, path.with_suffix(".landmarks.parquet"))):
         with replacing(target) as draft:
             shutil.copyfile(kept / name, draft)
     return path
+
+
+def _is_whole(kept: Path) -> bool:
+    return (kept / _CLIP).is_file() and (kept / _LANDMARKS).is_file()
 
 
 @lru_cache(maxsize=1)

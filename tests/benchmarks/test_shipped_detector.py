@@ -31,7 +31,7 @@ from shared.errors import CheckpointError, UsageError
 from shared.video import probe
 
 TINY = {
-    "people": {"actors": 12, "actor_seconds": 0.4, "actor_px": 256, "actor_every": 1},
+    "people": {"actors": 12, "actor_seconds": 0.4, "actor_px": 160, "actor_every": 1},
     "fakes": {"number": 1, "pieces": 2, "frames": 4, "finder": "sidecar", "pastes": {"box": 1.0}},
     "swappers": [
         {

@@ -7,7 +7,7 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
-from shared.actors import Actor, film, perform
+from shared.actors import Actor, film, filming, perform
 from shared.actors.actor import plan_track
 from shared.actors.voice import SAMPLE_RATE, babble
 from shared.video import VideoReader, audio_digest, probe
@@ -50,6 +50,20 @@ def test_a_second_film_comes_from_the_cache(tmp_path: Path, monkeypatch: pytest.
     assert second.with_suffix(".landmarks.parquet").is_file()
     with pytest.raises(AssertionError, match="made again"):
         film(actor, tmp_path / "c.mp4", seconds=0.08, px=64, seed=4)
+
+
+def test_two_processes_film_the_same_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("ASSAY_HOME", str(tmp_path / "home"))
+    actor, shoot = Actor.from_seed(6), filming._shoot
+
+    def overtaken(*args: object, **settings: object) -> None:
+        shoot(*args, **settings)
+        monkeypatch.setattr(filming, "_shoot", shoot)
+        film(actor, tmp_path / "other.mp4", seconds=0.08, px=64, seed=3)
+
+    monkeypatch.setattr(filming, "_shoot", overtaken)
+    own = film(actor, tmp_path / "own.mp4", seconds=0.08, px=64, seed=3)
+    assert own.read_bytes() == (tmp_path / "other.mp4").read_bytes()
 
 
 def test_a_silent_film_has_no_sound(tmp_path: Path):

@@ -7,6 +7,7 @@ target's colours, and pasted in the region alone. The head's turn is the driver'
 
 from __future__ import annotations
 
+import math
 from collections.abc import Generator, Iterable, Iterator, Sequence
 from contextlib import closing, nullcontext
 
@@ -22,14 +23,19 @@ from forge.swapping.stages import CompositedFrame, DecodedFace, SwappedFrame
 from forge.swapping.temporal import stabilize_color
 from shared.device import pick_device
 from shared.errors import MediaError, UsageError
-from shared.faces.align import cut, frame_to_crop, map_points, resized
-from shared.faces.mask import feather, hull_mask
+from shared.faces.align import cut, frame_to_crop, map_points, resized, scale_of
+from shared.faces.mask import erode, feather, hull_mask
 from shared.pipeline import in_batches
 from shared.types import AlignedFace, Frame, SwappedFace
 
 _MOUTH = (*range(48, 60), *range(6, 11), 31, 33, 35)
 _MOUTH_MARGIN = 1.12
 _FEATHER = 0.03
+_LEAST = 0.04
+"""Share of the decoded face below which nothing of it shows, so that the soft edge ends."""
+
+_REACH_PX = 3.0
+"""Pixels of the frame, or of the crop if those are larger, over which the cubic warp mixes."""
 _MOST_HELD = 64
 
 
@@ -105,15 +111,29 @@ def _placed(
     matrix = frame_to_crop(driven.source, px=spec.input_px, framing=spec.framing)
     target = cut(frame.image, resized(matrix, spec.input_px, px), px).astype(np.float32) / 255
     placed = SwappedFace(decoded.crop, None, resized(matrix, spec.input_px, px))
-    region = _region(map_points(placed.frame_to_crop, driven.source), px, stage.config.regions)
-    soft = feather(cv2.erode(region, np.ones((3, 3), np.uint8)), _FEATHER * px) * driven.weight
+    outline = _outline(map_points(placed.frame_to_crop, driven.source), px, stage.config.regions)
+    soft, region = _soft_and_region(outline, scale_of(placed.frame_to_crop))
+    soft *= driven.weight
     method = stage.config.color.method
     hull = hull_mask(map_points(placed.frame_to_crop, driven.source), px, "components")
     color = fit_color(method, placed.crop, target, hull) if method in AFFINE else None
-    return DecodedFace(driven.track, placed, soft.astype(np.float32), region, driven.source, color)
+    return DecodedFace(driven.track, placed, soft, region, driven.source, color)
 
 
-def _region(landmarks: np.ndarray, px: int, regions: Sequence[str]) -> np.ndarray:
+def _soft_and_region(outline: np.ndarray, scale: float) -> tuple[np.ndarray, np.ndarray]:
+    """What shows of a crop with ``scale`` pixels to one of the frame, and the region, which holds all that it reaches.
+
+    Both (S, S) float32. The region is wider by what the warp into the frame takes in of neighbours.
+    """
+    soft = feather(cv2.erode(outline, np.ones((3, 3), np.uint8)), _FEATHER * len(outline))
+    soft = np.clip((soft - _LEAST) / (1 - _LEAST), 0, 1).astype(np.float32)
+    reach = math.ceil(_REACH_PX * max(1.0, scale))
+    for edge in (soft[:reach], soft[-reach:], soft[:, :reach], soft[:, -reach:]):
+        edge[:] = 0
+    return soft, erode((soft > 0).astype(np.float32), -reach)
+
+
+def _outline(landmarks: np.ndarray, px: int, regions: Sequence[str]) -> np.ndarray:
     """(px, px) float32: the whole face, or the mouth with the chin."""
     if len(regions) > 1:
         return hull_mask(landmarks, px, "components")

@@ -24,8 +24,10 @@ GROUPS: tuple[tuple[int, ...], ...] = (
 )  # fmt: skip
 """Landmarks that move together; corners of lips and ends of the chin belong to two groups."""
 
-_RIDGE = 0.03
-"""Share of the crop's side as strong as which a group's spread has to be for its own map to count."""
+_RIDGE = 0.15
+"""Share of the crop's side as strong as which a group's spread has to be for its own map to count.
+
+With less the finder's jitter turns and stretches what lies beside a group: the face flickers."""
 
 _REACH = 0.035
 _FAR = 3.5
@@ -33,17 +35,20 @@ _FAR = 3.5
 
 
 def local_motions(driving: Tensor, source: Tensor, px: int) -> Tensor:
-    """(B, G, 2, 3): the affine map of each group by least squares, drawn to a shift where its points say too little."""
+    """(B, G, 2, 3): the affine map of each group by least squares, drawn to a shift where its points say too little.
+
+    Fitted in float64: the rounding of float32 is seen as flicker.
+    """
     found: list[Tensor] = []
-    same = torch.eye(2, device=driving.device)
+    same = torch.eye(2, device=driving.device, dtype=torch.float64)
     for group in GROUPS:
-        there, here = driving[:, list(group)], source[:, list(group)]
+        there, here = driving[:, list(group)].double(), source[:, list(group)].double()
         to, at = there.mean(1, keepdim=True), here.mean(1, keepdim=True)
         x, y = there - to, here - at
         ridge = len(group) * (_RIDGE * px) ** 2 * same
         linear = torch.linalg.solve(x.mT @ x + ridge, x.mT @ y + ridge).mT
         found.append(torch.cat([linear, at.mT - linear @ to.mT], 2))
-    return torch.stack(found, 1)
+    return torch.stack(found, 1).float()
 
 
 def places(px: int, step: int, device: torch.device | None = None) -> Tensor:

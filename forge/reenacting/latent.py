@@ -63,9 +63,9 @@ def _faces(stage: Stage, frames: Iterable[Frame], predictor: SwapPredictor) -> I
         ):
             driven = [plan.get(frame.index) for frame in batch]
             crops = [driver.crop(one) for one in driven if one is not None]
-            decoded = iter(predictor.swap(crops, stage.person) if crops else [])
+            decoded = iter(zip(crops, predictor.swap(crops, stage.person) if crops else [], strict=True))
             for frame, one in zip(batch, driven, strict=True):
-                faces = () if one is None else (_placed(stage, frame, one, next(decoded), predictor),)
+                faces = () if one is None else (_placed(stage, frame, one, *next(decoded), predictor),)
                 yield SwappedFrame(frame, faces)
 
 
@@ -104,7 +104,12 @@ class _Driver:
 
 
 def _placed(
-    stage: Stage, frame: Frame, driven: DrivenFrame, decoded: SwappedFace, predictor: SwapPredictor
+    stage: Stage,
+    frame: Frame,
+    driven: DrivenFrame,
+    driver: AlignedFace,
+    decoded: SwappedFace,
+    predictor: SwapPredictor,
 ) -> DecodedFace:
     """The decoded face over the target's, with its region, its soft edge and its colours."""
     spec, px = predictor.spec, decoded.crop.shape[0]
@@ -112,6 +117,9 @@ def _placed(
     target = cut(frame.image, resized(matrix, spec.input_px, px), px).astype(np.float32) / 255
     placed = SwappedFace(decoded.crop, None, resized(matrix, spec.input_px, px))
     outline = _outline(map_points(placed.frame_to_crop, driven.source), px, stage.config.regions)
+    # Where the driver's head is turned a little differently, what is beside it was decoded too: that is no face.
+    turned = map_points(resized(driver.frame_to_crop, spec.input_px, px), driver.landmarks)
+    outline = np.minimum(outline, hull_mask(turned, px, "components"))
     soft, region = _soft_and_region(outline, scale_of(placed.frame_to_crop))
     soft *= driven.weight
     method = stage.config.color.method

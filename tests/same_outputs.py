@@ -122,6 +122,7 @@ WITHOUT_NAMES = ("*.faces/*", "*/events/#")
 _HEX = re.compile(r"[0-9a-f]{12,64}")
 _PLACE = re.compile(r" at \d+")
 _SIGNER = re.compile(r"(assay local signer) [0-9a-f]{8}")
+_MARK = re.compile(r"\b(assay\.\w+\.\d+):[0-9a-f]{8}\b")
 _DECIMAL = re.compile(r"-?\d+\.\d+(e-?\d+)?")
 _SEED = "3"
 _CPU = ("--device", "cpu")
@@ -416,7 +417,10 @@ def _portable(value: Any) -> Any:
         return [_portable(inner) for inner in value]
     if isinstance(value, float):
         return "number"
-    return _DECIMAL.sub("number", _HEX.sub("hash", value)) if isinstance(value, str) else value
+    if not isinstance(value, str):
+        return value
+    # The value of a mark is a hash too, of what the swapper's weights are among.
+    return _DECIMAL.sub("number", _HEX.sub("hash", _MARK.sub(r"\1:hash", value)))
 
 
 def _keys_of(contents: list[Keys]) -> list[str]:

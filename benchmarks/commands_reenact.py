@@ -28,7 +28,7 @@ def reenact(
     run: Annotated[
         Path | None,
         typer.Option(
-            help="Run of assay forge train-reenactor; for reenact-latent a swapper.",
+            help="Run of assay forge train-reenactor; for reenact-latent of assay forge train.",
             show_default="the package's network",
         ),
     ] = None,

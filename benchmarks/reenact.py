@@ -267,10 +267,11 @@ class Measuring:
         config = ReenactConfig(family=family, regions=regions)
         path = self.trained.path if self.trained is not None and self.trained.family == family else None
         network, swapper = (None, path) if family == "reenact-latent" else (path, None)
+        # Of a driver every other family sees landmarks alone.
+        sees_driver = self.trained is not None and self.trained.family == "reenact-latent"
         for target, driver in pairs:
-            mine, theirs = (
-                self._clip(one, self._first(one, is_target=one == target), embedder) for one in (target, driver)
-            )
+            mine = self._clip(target, self._first(target), embedder)
+            theirs = self._clip(driver, self._first(driver) if sees_driver else 0, embedder)
             try:
                 scores = measure_case(
                     mine, theirs, config, self.finder, embedder,
@@ -287,12 +288,10 @@ class Measuring:
                 write_bytes(self.sheets / f"{name}-{family}.png", encode_png(np.hstack(scores.cells)))
         return values, left_out
 
-    def _first(self, clip: Path, *, is_target: bool) -> int:
-        """The first frame of ``clip`` that is used: of a driver only ``reenact-latent`` sees more than landmarks."""
+    def _first(self, clip: Path) -> int:
+        """The first frame of ``clip`` that was not trained on."""
         trained, portrait = self.trained, clip.stem.startswith("lp_")
         if trained is None or not portrait or person_in(clip) not in trained.people:
-            return 0
-        if not is_target and trained.family != "reenact-latent":
             return 0
         frames = probe(clip).frames_declared or 0
         return frames - math.floor(frames * trained.holdout)

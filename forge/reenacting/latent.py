@@ -17,13 +17,14 @@ import numpy as np
 from forge.models.predictor import SwapPredictor
 from forge.reenacting.families import Stage
 from forge.reenacting.transfer import DrivenFrame
+from forge.swapping.blend import warp_reach
 from forge.swapping.color import AFFINE, fit_color
 from forge.swapping.render import composite
 from forge.swapping.stages import CompositedFrame, DecodedFace, SwappedFrame
 from forge.swapping.temporal import stabilize_color
 from shared.device import pick_device
 from shared.errors import MediaError, UsageError
-from shared.faces.align import cut, frame_to_crop, map_points, resized, scale_of
+from shared.faces.align import cut, frame_to_crop, map_points, resized
 from shared.faces.mask import erode, feather, hull_mask
 from shared.pipeline import in_batches
 from shared.types import AlignedFace, Frame, SwappedFace
@@ -34,8 +35,6 @@ _FEATHER = 0.03
 _LEAST = 0.04
 """Share of the decoded face below which nothing of it shows, so that the soft edge ends."""
 
-_REACH_PX = 3.0
-"""Pixels of the frame, or of the crop if those are larger, over which the cubic warp mixes."""
 _MOST_HELD = 64
 
 
@@ -120,7 +119,7 @@ def _placed(
     # Where the driver's head is turned a little differently, what is beside it was decoded too: that is no face.
     turned = map_points(resized(driver.frame_to_crop, spec.input_px, px), driver.landmarks)
     outline = np.minimum(outline, hull_mask(turned, px, "components"))
-    soft, region = _soft_and_region(outline, scale_of(placed.frame_to_crop))
+    soft, region = _soft_and_region(outline, warp_reach(placed.frame_to_crop))
     soft *= driven.weight
     method = stage.config.color.method
     hull = hull_mask(map_points(placed.frame_to_crop, driven.source), px, "components")
@@ -128,14 +127,14 @@ def _placed(
     return DecodedFace(driven.track, placed, soft, region, driven.source, color)
 
 
-def _soft_and_region(outline: np.ndarray, scale: float) -> tuple[np.ndarray, np.ndarray]:
-    """What shows of a crop with ``scale`` pixels to one of the frame, and the region, which holds all that it reaches.
+def _soft_and_region(outline: np.ndarray, reach_px: float) -> tuple[np.ndarray, np.ndarray]:
+    """What shows of a crop, and the region, wider by ``reach_px``: over that the warp into the frame mixes.
 
-    Both (S, S) float32. The region is wider by what the warp into the frame takes in of neighbours.
+    Both (S, S) float32.
     """
     soft = feather(cv2.erode(outline, np.ones((3, 3), np.uint8)), _FEATHER * len(outline))
     soft = np.clip((soft - _LEAST) / (1 - _LEAST), 0, 1).astype(np.float32)
-    reach = math.ceil(_REACH_PX * max(1.0, scale))
+    reach = math.ceil(reach_px)
     for edge in (soft[:reach], soft[-reach:], soft[:, :reach], soft[:, -reach:]):
         edge[:] = 0
     return soft, erode((soft > 0).astype(np.float32), -reach)

@@ -110,6 +110,11 @@ def place(
     )
 
 
+def warp_reach(frame_to_crop: np.ndarray) -> float:
+    """How many pixels of the crop the warp into the frame carries a pixel of it, at most."""
+    return _REACH_PX * max(1.0, scale_of(frame_to_crop))
+
+
 def _shown(
     shares: np.ndarray, frame_to_crop: np.ndarray, bounds: tuple[int, int, int, int]
 ) -> tuple[int, int, int, int]:
@@ -117,7 +122,7 @@ def _shown(
     x, y, width, height = cv2.boundingRect((shares > 0).astype(np.uint8))
     if not width:
         return bounds
-    reach = 0.5 + _REACH_PX * max(1.0, scale_of(frame_to_crop))
+    reach = 0.5 + warp_reach(frame_to_crop)
     low, high = np.array([x, y]) - reach, np.array([x + width - 1, y + height - 1]) + reach
     corners = map_points(invert(frame_to_crop), np.array([low, [high[0], low[1]], high, [low[0], high[1]]]))
     (left, top), (right, bottom) = np.floor(corners.min(0)).astype(int), np.ceil(corners.max(0)).astype(int) + 1

@@ -30,7 +30,8 @@ def test_the_drivers_face_decoded_as_the_target_is_pasted_in_the_region_alone(
     covered = np.array([(mask > 0).mean() for mask in masks["region"] if mask.any()])
     assert (covered < 0.15).all() == (len(regions) == 1)
     for fake, real in zip(VideoReader(folder.media_path(record)), VideoReader(target), strict=True):
-        still = masks["region"][fake.index] == 0
-        assert np.array_equal(fake.image[still], real.image[still])
+        for kind in ("alpha", "region"):
+            still = masks[kind][fake.index] == 0
+            assert np.array_equal(fake.image[still], real.image[still])
     with pytest.raises(UsageError, match="knows no identity 'cid'"):
         reenact_clip(target, config=config, **(order | {"target_identity": "cid"}), name="other")

@@ -27,18 +27,18 @@ def test_a_shift_is_met_exactly_by_every_group_and_the_background_stays():
 
 
 def test_a_group_that_is_larger_than_the_ridge_follows_its_own_map():
-    """The lower lip of the mean face, made three times as wide."""
+    """The lower lip of the mean face, made six times as wide, so that its spread is five times the ridge."""
     px = 4096
     source = MEAN * px / PX
     driving = source.clone()
     lip = list(GROUPS[LOWER_LIP])
     centre = source[:, lip].mean(1, keepdim=True)
-    driving[:, lip] = centre + (source[:, lip] - centre) * torch.tensor([3.0, 1.0])
+    driving[:, lip] = centre + (source[:, lip] - centre) * torch.tensor([6.0, 1.0])
     linear = local_motions(driving, source, px)[0, LOWER_LIP, :, :2]
     ridge = len(lip) * (0.15 * px) ** 2
     spread = ((driving[:, lip] - centre)[..., 0] ** 2).sum().item()
-    assert abs(linear[0, 0].item() - (spread / 3 + ridge) / (spread + ridge)) < 1e-3
-    assert linear[0, 0].item() < 0.9
+    assert abs(linear[0, 0].item() - (spread / 6 + ridge) / (spread + ridge)) < 1e-3
+    assert linear[0, 0].item() < 0.7
     assert abs(linear[1, 1].item() - 1) < 1e-3
 
 

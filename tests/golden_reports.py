@@ -1,7 +1,7 @@
 """Makes eight files, inspects each, and keeps what their reports mean.
 
-    python tests/golden_reports.py tests/data/golden_reports.json        # written anew: look at its diff
-    python tests/golden_reports.py OUT.json DIR                          # the same; files and cases stay in DIR
+    python -m tests.golden_reports tests/data/golden_reports.json        # written anew: look at its diff
+    python -m tests.golden_reports OUT.json DIR                          # the same; files and cases stay in DIR
 
 ``detect/inspection/test_golden_reports.py`` holds what it gives against that file. The words of a report may change.
 Kept are its verdict, propositions, which faces lie above the threshold, which parts of a timeline stand out, which
@@ -209,5 +209,4 @@ def main(arguments: list[str]) -> None:
 
 
 if __name__ == "__main__":
-    sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
     main(sys.argv[1:])

@@ -3,7 +3,7 @@
 Every file and key that differs is named. Where a change is meant, write the record anew, look at its diff, and say in
 the commit why:
 
-    python tests/same_outputs.py tests/data/same_outputs.json
+    python -m tests.same_outputs tests/data/same_outputs.json
 """
 
 from __future__ import annotations
@@ -14,7 +14,8 @@ from typing import Any
 
 import pytest
 
-from tests.same_outputs import describe, differences, machine, make_everything
+from tests.output_digests import describe, differences, machine
+from tests.same_outputs import make_everything
 
 pytestmark = pytest.mark.slow
 

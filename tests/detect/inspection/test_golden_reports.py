@@ -2,7 +2,7 @@
 
 Where a change is meant, write the record anew, look at its diff, and say in the commit why:
 
-    python tests/golden_reports.py tests/data/golden_reports.json
+    python -m tests.golden_reports tests/data/golden_reports.json
 
 The tests of what is right hold whatever was recorded.
 """

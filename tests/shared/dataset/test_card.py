@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -81,3 +82,13 @@ def test_the_card_says_that_clips_of_stills_have_no_real_frame(dataset: DatasetF
     said = render_card(dataset.info, [held])
     assert "1 clip made of a still (`target_still` in the factors)" in said
     assert "No frame of these is real" in said
+
+
+def test_the_card_says_how_the_tables_load(make_set: MakeSet):
+    dataset = make_set(("ann",), [("bob", "ann")])
+    card = (dataset.path / "README.md").read_text()
+    _, front, body = card.split("---\n", 2)
+    stated = [line.split("name: ")[1] for line in front.splitlines() if line.startswith("  - name:")]
+    assert stated == list(json.loads((dataset.path / "manifest.jsonl").read_text().splitlines()[0]))
+    assert "2 clips of 2 identities" in body
+    assert "- synthetic: 2 clips" in body

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 import os
 import shutil
 import signal
@@ -399,13 +398,3 @@ def test_two_machines_may_add_to_one_set(
     trust_signer(read_seal(dataset.path).fingerprint)
     add_real_clip(dataset, make_clip(), identity="bob", rights="consent", encoding=QUICK)
     assert dataset.verify() == []
-
-
-def test_the_card_says_how_the_tables_load(make_set: MakeSet):
-    dataset = make_set(("ann",), [("bob", "ann")])
-    card = (dataset.path / "README.md").read_text()
-    _, front, body = card.split("---\n", 2)
-    stated = [line.split("name: ")[1] for line in front.splitlines() if line.startswith("  - name:")]
-    assert stated == list(json.loads((dataset.path / "manifest.jsonl").read_text().splitlines()[0]))
-    assert "2 clips of 2 identities" in body
-    assert "- synthetic: 2 clips" in body

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,6 +15,9 @@ from detect.calibration.quality import HeldOutOdds
 from detect.metrics.classification import check_samples, equal_mass_bins
 from shared.plots import FAINT, FAKE_COLOR, INK, REAL_COLOR, Plot, both, figure
 
+_TITLE_WIDTH = 105
+"""Characters of the title that fit the figure."""
+
 
 @dataclass(frozen=True, eq=False)
 class CalibrationData:
@@ -23,7 +27,7 @@ class CalibrationData:
         odds: held-out clips of both classes with their calibrated values.
         logits: (N,) their raw scores.
         calibration: of the plotted map.
-        title: one or two lines.
+        title: one or two lines; longer ones are wrapped.
     """
 
     odds: HeldOutOdds
@@ -56,7 +60,8 @@ def plot_calibration(data: CalibrationData) -> Plot:
     check_samples(data.labels, data.llrs)
     with figure(10.0, 7.6) as plot:
         axes = plot.subplots(2, 2).ravel()
-        plot.suptitle(data.title, x=0.01, ha="left", fontsize=10, fontweight="bold", color=INK)
+        title = "\n".join(wrapped for line in data.title.splitlines() for wrapped in textwrap.wrap(line, _TITLE_WIDTH))
+        plot.suptitle(title, x=0.01, ha="left", fontsize=10, fontweight="bold", color=INK)
         for draw, axis in zip((plot_reliability, plot_tippett, plot_pav, plot_map), axes, strict=True):
             draw(axis, data)
         return both(plot, "Reliability, Tippett and PAV plots, and the likelihood ratio of each score")

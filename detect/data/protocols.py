@@ -115,7 +115,9 @@ def parse_only(texts: Sequence[str]) -> dict[str, tuple[str, ...]]:
         key, sign, values = text.partition("=")
         names = tuple(value.strip() for value in values.split(",") if value.strip())
         if not sign or not key.strip() or not names:
-            raise UsageError(f"{text!r} is not KEY=NAME", hint="for example --only manipulation=dfl-udt,rendition=c40")
+            raise UsageError(
+                f"{text!r} is not KEY=NAME", hint="for example --only manipulation=dfl-udt,dfl-amp --only rendition=c40"
+            )
         found[key.strip()] = (*found.get(key.strip(), ()), *names)
     return found
 

@@ -217,9 +217,20 @@ def list_fake(
     need_free_space(dataset, clip.bytes_needed)
     with opened_dataset(dataset) as folder:
         seen = [*(picture.offer for picture in (*pictures, *animated)), *watchers]
-        record = list_clip(folder, clip.request.clip, suffix, lambda drafts: clip.make(drafts, seen), clip.extra_files)
+        shown = {preview_path(folder, clip.request.clip, each.suffix): each for each in (*pictures, *animated)}
+
+        def make(drafts: Drafts) -> Made:
+            record, labels = clip.make(drafts, seen)
+            for path, picture in shown.items():  # first, since a clip that is listed is not made again
+                write_preview(path, picture.encoded(), record, preview.bindings)
+            return record, labels
+
+        try:
+            record = list_clip(folder, clip.request.clip, suffix, make, clip.extra_files)
+        except BaseException:
+            if not folder.has(clip.request.clip):
+                for path in shown:
+                    path.unlink(missing_ok=True)
+            raise
         finished(record)
-        for picture in (*pictures, *animated):
-            path = preview_path(folder, clip.request.clip, picture.suffix)
-            write_preview(path, picture.encoded(), record, preview.bindings)
     return record

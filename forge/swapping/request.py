@@ -336,11 +336,17 @@ def unstated_rights(person: str) -> str:
 
 
 def listed_clip(dataset: Path, clip: ClipId) -> ClipRecord | None:
-    """The record of a clip in a dataset; None where there is no such dataset, or the id is free in it."""
+    """The record of a clip in a dataset; None where there is no such dataset, or the id is free in it.
+
+    A clip that was listed and not yet sealed when its run was interrupted is sealed.
+    """
     if not is_dataset(dataset):
         return None
     folder = DatasetFolder.open(dataset)
-    return folder.record(clip) if folder.has(clip) else None
+    if not folder.has(clip):
+        return None
+    folder.seal_interrupted()
+    return folder.record(clip)
 
 
 def already_listed(dataset: Path, request: SwapRequest) -> ClipRecord | None:

@@ -108,7 +108,7 @@ def _body(info: DatasetInfo, records: Sequence[ClipRecord]) -> list[str]:
         "",
         *(_imported if info.controls == "imported" else _made)(len(records), len(people)),
         "",
-        *_generated(records),
+        *(_generated(records) if info.controls != "imported" else []),
         *_of_stills(records),
         *_controls(info),
         *_table(("split", "label", "manipulation", "clips"), sorted(count_by(records).items(), key=_by_split)),

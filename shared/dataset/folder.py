@@ -206,6 +206,16 @@ class DatasetFolder:
         with self._writer.writing():
             pass
 
+    def seal_interrupted(self) -> None:
+        """Seals clips that an interrupted writer listed; without any, nothing is written or locked.
+
+        Raises:
+            ManifestError, StorageError: see :meth:`add`.
+            ProvenanceError: the seal is missing or damaged.
+        """
+        if self._writer.unsealed():
+            self.check_writable()
+
     def remove_empty(self) -> None:
         """Removes the dataset from the disk if it has no clip and none is being made."""
         with self._writer.lock():

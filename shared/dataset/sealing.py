@@ -75,14 +75,14 @@ class SetWriter:
             if outermost:
                 refuse_stranger(self._path)
                 refuse_tampered(self._path, leaving=leaving)
-                if not leaving and self._unsealed():  # left by an interrupted writer
+                if not leaving and self.unsealed():  # left by an interrupted writer
                     self.place_seal(list(self.index.records().values()))
             self._holding += 1
             try:
                 yield
             finally:
                 self._holding -= 1
-            if outermost and self._unsealed():
+            if outermost and self.unsealed():
                 self.place_seal(list(self.index.records().values()))
 
     @contextmanager
@@ -164,6 +164,7 @@ class SetWriter:
             self._key = (state, key)
         return self._key[1]
 
-    def _unsealed(self) -> bool:
+    def unsealed(self) -> bool:
+        """Whether clips are listed that the current seal does not cover."""
         seal, _ = standing_seal(self._path)
         return any(str(clip) not in seal.clips for clip in self.index.records())

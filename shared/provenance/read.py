@@ -10,6 +10,7 @@ import c2pa
 
 from shared.errors import ProvenanceError
 from shared.provenance.identity import local_root
+from shared.provenance.interrupts import interrupts_held
 from shared.provenance.media_type import ANY_TYPE, media_type_of
 from shared.provenance.types import (
     BINDING_LABEL,
@@ -110,6 +111,7 @@ def open_reader(media_type: str | None, file: Any, manifest: bytes | None, roots
     return c2pa.Reader.try_create(media_type, file, manifest, offline_context(roots))
 
 
+@interrupts_held()
 def read_store(path: Path, sidecar: Path | None, roots: str | None) -> dict[str, Any] | None:
     """The manifest store as reported by the library; None without a manifest.
 

@@ -27,6 +27,7 @@ import c2pa
 import shared
 from shared.errors import ProvenanceError, storage_errors
 from shared.provenance.identity import SigningIdentity
+from shared.provenance.interrupts import interrupts_held
 from shared.provenance.media_type import ANY_TYPE, media_type_of
 from shared.provenance.read import (
     EMBEDDABLE,
@@ -48,6 +49,7 @@ from shared.storage import draft_beside, replacing, sha256_file
 _PNG = base64.b64decode("iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAAAAAA6fptVAAAACklEQVR4nGNgAAAAAgABSK+kcQAAAABJRU5ErkJggg==")
 
 
+@interrupts_held()
 def sign_clip(
     path: Path,
     identity: SigningIdentity,
@@ -92,6 +94,7 @@ def sign_clip(
     return content
 
 
+@interrupts_held()
 def need_signable(identity: SigningIdentity, ingredient: Path | None) -> None:
     """Signs a tiny picture in memory, to find a refused certificate or ingredient before any work.
 

@@ -15,6 +15,7 @@ from forge.swapping.clip import swap_clip
 from forge.swapping.config import MaskConfig
 from shared.dataset import DatasetFolder
 from shared.errors import CheckpointError, MediaError, NoFaceError, StorageError, UsageError
+from shared.types import ClipId
 from tests.forge.conftest import files_in
 
 
@@ -33,6 +34,23 @@ def test_an_interrupted_swap_leaves_the_dataset_as_it_was(target, swapper, confi
                 swap_clip(target, config=config, name="two", **order)
         assert files_in(tmp_path / "set") == before
     assert DatasetFolder.open(tmp_path / "set").verify() == []
+
+
+def test_a_swap_interrupted_between_list_and_seal_is_sealed_when_run_again(
+    target, swapper, config, tmp_path, monkeypatch
+):
+    order = {"config": config, "swapper": swapper, "source": "ann", "rights": "consent", "name": "one"}
+    swap_clip(target, dataset=tmp_path / "whole" / "set", **order)
+    with monkeypatch.context() as patch:
+        patch.setattr("shared.dataset.sealing.merge_frames", _interrupt)
+        with pytest.raises(KeyboardInterrupt):
+            swap_clip(target, dataset=tmp_path / "set", **order)
+    folder = DatasetFolder.open(tmp_path / "set")
+    assert folder.has(ClipId("set", "lightweight", "one"))
+    assert folder.verify() != []
+    assert swap_clip(target, dataset=tmp_path / "set", **order) == folder.records()[0]
+    assert folder.verify(deep=True) == []
+    assert files_in(tmp_path / "set") == files_in(tmp_path / "whole" / "set")
 
 
 def _interrupt(*_args: object, **_settings: object) -> None:

@@ -84,6 +84,13 @@ def test_the_card_says_that_clips_of_stills_have_no_real_frame(dataset: DatasetF
     assert "No frame of these is real" in said
 
 
+def test_the_card_describes_generated_stills_of_its_own_only(dataset: DatasetFolder):
+    fake = next(one for one in dataset.records() if one.label == "fake")
+    made = dataclasses.replace(fake, kind="generate")
+    assert "are still pictures, of one frame" in render_card(dataset.info, [made])
+    assert "are still pictures" not in render_card(dataclasses.replace(dataset.info, controls="imported"), [made])
+
+
 def test_the_card_says_how_the_tables_load(make_set: MakeSet):
     dataset = make_set(("ann",), [("bob", "ann")])
     card = (dataset.path / "README.md").read_text()

@@ -2,8 +2,9 @@
 
 Steps: people are assigned to train, val and calibration; facesets of each part; a swapper and twins of each part;
 photographs are filmed; two sets are built (train with val, and calibration) by the machinery of ``assay forge build``;
-a detector is trained, written in half precision, and calibrated on the people of the calibration set. What is there
-already is kept and an interrupted training goes on, so the same command continues after a stop.
+a detector is trained, written in half precision, calibrated on the people of the calibration set, and its ratios are
+bounded by fakes of tools that it did not learn from. What is there already is kept and an interrupted training goes on,
+so the same command continues after a stop.
 """
 
 from __future__ import annotations
@@ -23,8 +24,10 @@ import psutil
 from benchmarks.base_swapper import ACTORS, ACTORS_SEED, CROWDS
 from benchmarks.detector_card import add_sections
 from benchmarks.detector_clips import MotionConfig, film_photograph
+from benchmarks.detector_outside import OutsideConfig, OutsideMaker, bound_by
 from benchmarks.detector_people import PARTS, Part, PeopleConfig, Person, facesets_of, people_in
 from benchmarks.detector_set import FakesConfig, Filmed, PartSwapper, plan_of, spec_of
+from benchmarks.detector_swappers import SwapperEntry, part_swapper
 from benchmarks.schema import Measurement
 from detect.calibration.calibrate import calibrate_detector
 from detect.calibration.config import CalibrateConfig
@@ -36,12 +39,9 @@ from detect.models.training_record import LEARNED_NAME
 from detect.training.train import train_detector
 from forge.building.build import build_planned
 from forge.building.sampling import seed_for
-from forge.models.checkpoint import EXPORT_FOLDER, read_card
 from forge.models.shipped import BASE_FOLDER
 from forge.swapping.redraw import redraw
 from forge.swapping.twins import TwinPaste
-from forge.training.config import TrainConfig as SwapTrainConfig
-from forge.training.train import train_swapper
 from shared.config import digest, from_mapping, load_toml, merged, read_toml, to_mapping, write_toml
 from shared.console import console, counted
 from shared.engine.local import LocalEngine
@@ -61,15 +61,6 @@ _SPLITS: Mapping[str, dict[Part, Split]] = {
     _CALIBRATION: {"calibration": "val"},
 }
 _MATERIAL_SETTINGS = "material.toml"
-
-
-@dataclass(frozen=True)
-class SwapperEntry:
-    """A swapper that is trained for each of ``parts``; ``settings`` are of its training."""
-
-    name: str
-    settings: dict[str, Any] = field(default_factory=dict)
-    parts: tuple[Part, ...] = PARTS
 
 
 @dataclass(frozen=True)
@@ -93,7 +84,7 @@ class TwinEntry:
 
 @dataclass(frozen=True)
 class DetectorSettings:
-    """``settings/detector.toml``: the material (people, clips, fakes), the training, the calibration, the scoring."""
+    """``settings/detector.toml``: material (people, clips, fakes), training, calibration, its bounds, scoring."""
 
     people: PeopleConfig = field(default_factory=PeopleConfig)
     motion: MotionConfig = field(default_factory=MotionConfig)
@@ -101,6 +92,7 @@ class DetectorSettings:
     renditions: tuple[str | dict[str, Any], ...] = ("c23",)
     swappers: tuple[SwapperEntry, ...] = (SwapperEntry("crowd"),)
     twins: tuple[TwinEntry, ...] = ()
+    outside: OutsideConfig = field(default_factory=OutsideConfig)
     train: TrainConfig = field(default_factory=TrainConfig)
     calibrate: CalibrateConfig = field(default_factory=CalibrateConfig)
     score: EvaluateConfig = field(default_factory=EvaluateConfig)
@@ -108,15 +100,17 @@ class DetectorSettings:
     @property
     def material(self) -> dict[str, Any]:
         """The settings that everything before the training depends on."""
-        return {name: value for name, value in to_mapping(self).items() if name not in ("train", "calibrate", "score")}
+        later = ("outside", "train", "calibrate", "score")
+        return {name: value for name, value in to_mapping(self).items() if name not in later}
 
 
 @dataclass(frozen=True)
 class Material:
-    """What a training reads: two sets, and the facesets and twins of each part."""
+    """What a training reads: two sets, and the facesets and twins of each part; ``outside`` bounds its ratios."""
 
     dataset: Path
     calibration: Path
+    outside: tuple[Path, ...]
     facesets: Mapping[Part, list[Path]]
     twins: Mapping[Part, list[Path]]
     people: Mapping[tuple[str, str], int]
@@ -166,7 +160,9 @@ def make_material(
         facesets: dict[Part, list[Path]] = {part: facesets_of(people, part, work) for part in PARTS}
         console.print(_people_text(people))
     with costs.step("swappers"):
-        swappers = [_swapper(entry, part, facesets[part], work) for entry in settings.swappers for part in entry.parts]
+        swappers = [
+            part_swapper(entry, part, facesets[part], work) for entry in settings.swappers for part in entry.parts
+        ]
     with costs.step("twins"):
         twins: dict[Part, list[Path]] = {part: _twins(settings, facesets[part], swappers, part, work) for part in PARTS}
     with costs.step("clips"):
@@ -175,8 +171,11 @@ def make_material(
     for name in _SPLITS:
         with costs.step(f"set: {name}"):
             sets[name] = _built(name, filmed, swappers, settings, work, LocalEngine(jobs))
+    with costs.step("sets of tools not learned from"):
+        maker = OutsideMaker(settings.outside, settings.fakes, settings.renditions, work)
+        outside = maker.sets(filmed, facesets[settings.outside.part], LocalEngine(jobs))
     counts = Counter((person.part, person.crowd.name) for person in people)
-    return Material(sets[_SET], sets[_CALIBRATION], facesets, twins, counts)
+    return Material(sets[_SET], sets[_CALIBRATION], outside, facesets, twins, counts)
 
 
 def make_detector(made: Material, run: Path, settings: DetectorSettings, costs: Costs) -> Path:
@@ -205,6 +204,8 @@ def make_detector(made: Material, run: Path, settings: DetectorSettings, costs: 
         _write_half(result.detector, out)
         scoring = replace(settings.score, device=settings.train.device)
         calibrate_detector(out, made.calibration, settings.calibrate, split="all", scoring=scoring)
+        if made.outside:
+            bound_by(out, made.outside, settings.calibrate, scoring)
         add_sections(out, made_of=_sources_of(made), facts=_facts(settings, result.steps, result.best_step, run))
     return out
 
@@ -248,15 +249,6 @@ def _people_text(people: Sequence[Person]) -> str:
         f"{counted(clips[part], 'person', 'people')} with clips"
         for part in PARTS
     )
-
-
-def _swapper(entry: SwapperEntry, part: Part, facesets: Sequence[Path], work: Path) -> PartSwapper:
-    run = work / "swappers" / f"{entry.name}-{part}"
-    config = from_mapping(SwapTrainConfig, entry.settings, where=f"swapper {entry.name}")
-    made = run / EXPORT_FOLDER
-    if not made.is_dir() or read_card(made).training.get("steps") != config.steps:
-        made = train_swapper(facesets, run, config).swapper
-    return PartSwapper(entry.name, part, made)
 
 
 def _twins(

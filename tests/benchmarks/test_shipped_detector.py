@@ -43,6 +43,13 @@ TINY = {
     ],
     "renditions": ["c23"],
     "twins": [],
+    "outside": {
+        "renditions": ["c23"],
+        "swappers": [{"name": "other", "settings": {"model": "lightweight", "steps": 2, "batch": 2, "device": "cpu"}}],
+        "reenactments": [
+            {"name": "driven", "settings": {"regions": ["mouth"], "corrections": 0, "max_pose_gap_degrees": 60.0}}
+        ],
+    },
     "train": {
         "family": "frame", "model": "test_efficientnet", "pretrained": False, "input_px": 64, "batch": 4,
         "frames_per_clip": 3, "steps": 200, "evaluate_every": 100, "save_every": 200, "warmup_steps": 10,
@@ -81,6 +88,15 @@ def test_it_learns_is_shipped_in_half_the_bytes_and_scores_as_before(tmp_path, m
     calibration = read_calibration(out)
     assert calibration is not None
     assert (calibration.population.people_real, calibration.population.real) == (3, 6)
+    # What it did not learn from bounds its ratios, a person once.
+    outside = calibration.outside
+    assert outside is not None
+    assert set(outside.tools) <= {"other-box", "driven"}
+    assert "driven" in outside.tools
+    assert outside.groups_real == 3
+    assert calibration.bounds[1] <= outside.upper_bound
+    shown = {one.target_identity for each in made.outside for one in DatasetFolder.open(each).records()}
+    assert shown == {one.target_identity for one in records if one.split == "val" and one.id.dataset == "assay-set"}
     full, half = ((each / WEIGHTS_NAME).stat().st_size for each in (run / "detector", out))
     assert half < 0.7 * full
 

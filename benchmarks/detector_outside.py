@@ -86,6 +86,7 @@ class OutsideMaker:
         fakes = replace(self.fakes, pieces=1)
         spec = spec_of("assay-outside-driven", own, [names[name] for name in self.config.renditions], fakes)
         tables = {
+            "set": to_mapping(replace(spec.set, audio=True)),  # lips follow it
             "splits": {"val": [one.person.name for one in own]},
             "reenactment": [self._table(table, own) for table in self.config.reenactments],
         }
@@ -123,6 +124,8 @@ def bound_by(detector: Path, sets: Sequence[Path], config: CalibrateConfig, scor
         for clip in score_dataset(detector, folder, folder.records(), scoring).clips:
             record = clip.record
             tool = record.id.manipulation or "" if record.label == "fake" else ""
+            if record.kind == "swap":
+                tool = tool.partition("-")[0]  # one swapper, whatever its pastes
             clips.append(OutsideClip(record.label, clip.score.logit, record.target_identity, tool))
     out = detector.with_name(f"{detector.name}-outside.json")
     found = OutsideList("swaps and re-enactments of this project", calibration.weights_sha256, clips)

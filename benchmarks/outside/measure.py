@@ -149,6 +149,20 @@ def _spreads(
                      pair_outcomes(logits, own)[0].size)  # fmt: skip
 
 
+def _costs(
+    name: str, files: Files, detector: str, form: Form, llrs: np.ndarray, bootstrap: BootstrapSettings
+) -> Iterator[Figure]:
+    """The cost of log10 likelihood ratios, for all kinds of fake and each; ``name`` says of which."""
+    for part, fakes in files.parts.items():
+        chosen = np.isfinite(llrs) & (fakes | ~files.labels)
+        if part.startswith("family ") or len(set(files.labels[chosen].tolist())) < 2:
+            continue
+        labels, values, clusters = files.labels[chosen], llrs[chosen], files.clusters[chosen]
+        odds = HeldOutOdds(labels, 1 / (1 + 10**-values), values, clusters, clusters, 0.5)
+        cllr = next(one for one in quality_of(odds, bootstrap) if one.metric == "cllr")
+        yield Figure(detector, form, part, name, "bits", cllr.value, cllr.low, cllr.high, cllr.num_real, cllr.num_fake)
+
+
 def _decisions(files: Files, scores: FileScores, form: Form, bootstrap: BootstrapSettings) -> Iterator[Figure]:
     """Reals called fake, fakes called fake, and, with a calibration, Cllr and reals with strong support for fake."""
     logits = scores.logits[form]
@@ -163,16 +177,8 @@ def _decisions(files: Files, scores: FileScores, form: Form, bootstrap: Bootstra
     if form not in scores.llrs:
         return
     llrs = scores.llrs[form]
-    for part, fakes in files.parts.items():
-        chosen = np.isfinite(llrs) & (fakes | ~files.labels)
-        if part.startswith("family ") or len(set(files.labels[chosen].tolist())) < 2:
-            continue
-        labels, values, clusters = files.labels[chosen], llrs[chosen], files.clusters[chosen]
-        odds = HeldOutOdds(labels, 1 / (1 + 10**-values), values, clusters, clusters, 0.5)
-        cllr = next(one for one in quality_of(odds, bootstrap) if one.metric == "cllr")
-        yield Figure(
-            scores.name, form, part, "Cllr", "bits", cllr.value, cllr.low, cllr.high, cllr.num_real, cllr.num_fake
-        )
+    for name, values in (("Cllr", llrs), ("Cllr among what was learned", scores.learned_llrs[form])):
+        yield from _costs(name, files, scores.name, form, values, bootstrap)
     reals = ~files.labels & np.isfinite(llrs)
     if reals.any():
         for word, limit in SUPPORTS:

@@ -152,7 +152,7 @@ def spread_table(result: Outside) -> tuple[list[str], list[list[str]]]:
     wanted = [
         ("reals called fake", ALL, "reals called fake"), ("SD of reals", ALL, "standard deviation of reals"),
         ("fake above own real", ALL, "fake above own real"), ("rho with detail", ALL, "Spearman of reals with detail"),
-        ("Cllr", ALL, "Cllr"),
+        ("Cllr", ALL, "Cllr"), ("learned", ALL, "Cllr among what was learned"),
     ]  # fmt: skip
     return _by_form(result, wanted, with_interval=False)
 

@@ -39,7 +39,8 @@ class FileScores:
     Attributes:
         name: of the detector.
         logits: (N,) by form; NaN for a file without a face.
-        llrs: likewise log10 likelihood ratios; empty without a calibration that fits.
+        llrs: likewise log10 likelihood ratios as a report prints them; empty without a calibration that fits.
+        learned_llrs: likewise those that hold among what was learned, without bounds.
         threshold: logit from which a file is called fake; None where there is none.
         notes: remarks for readers.
     """
@@ -47,6 +48,7 @@ class FileScores:
     name: str
     logits: Mapping[Form, np.ndarray]
     llrs: Mapping[Form, np.ndarray] = field(default_factory=dict)
+    learned_llrs: Mapping[Form, np.ndarray] = field(default_factory=dict)
     threshold: float | None = None
     notes: tuple[str, ...] = ()
 
@@ -136,12 +138,14 @@ def detector_scores(opened: Opened, faces: Faces) -> FileScores:
         for form in console.track(FORMS, opened.name, len(FORMS), unit="form")
     }
     llrs: dict[Form, np.ndarray] = {}
+    learned: dict[Form, np.ndarray] = {}
     if opened.calibration is not None:
         for form, values in logits.items():
             known = np.isfinite(values)
-            llrs[form] = np.full(values.shape, np.nan)
-            llrs[form][known] = opened.calibration.likelihood.llr(values[known])
-    return FileScores(opened.name, logits, llrs, opened.predictor.operating_point[0], opened.notes)
+            learned[form] = np.full(values.shape, np.nan)
+            learned[form][known] = opened.calibration.likelihood.llr(values[known])
+            llrs[form] = np.clip(learned[form], *opened.calibration.bounds)
+    return FileScores(opened.name, logits, llrs, learned, opened.predictor.operating_point[0], opened.notes)
 
 
 def _logit(predictor: CropPredictor, one: FileFaces, faces: Sequence[FoundFace], way: AggregateConfig) -> float | None:

@@ -103,7 +103,9 @@ def calibrated_score(calibration: Calibration, score: float, *, holds: bool) -> 
         at_bound=llr in bounds,
         words=verbal(llr),
         scale=SCALE,
-        propositions=propositions(calibration.population.manipulations),
+        propositions=propositions(
+            calibration.population.manipulations, () if calibration.outside is None else calibration.outside.tools
+        ),
         probability=posterior(llr, calibration.prior),
         prior=calibration.prior,
         by_prior=tuple((prior, posterior(llr, prior)) for prior in sorted(priors)),
@@ -123,12 +125,20 @@ def posterior(llr: float, prior: float) -> float:
     return float(expit(logit(prior) + _LN10 * llr))
 
 
-def propositions(manipulations: tuple[str, ...]) -> tuple[str, str]:
-    """The two propositions of the likelihood ratio: forged by the calibration's manipulations, and not forged."""
-    named = ", ".join(manipulations[:_NAMED])
-    more = len(manipulations) - _NAMED
-    made = f"{named} and {more} more" if more > 0 else named or "one of those calibrated on"
-    return f"The faces were forged in one of these ways: {made}.", "The faces were not forged."
+def propositions(manipulations: tuple[str, ...], outside: tuple[str, ...] = ()) -> tuple[str, str]:
+    """The two propositions of the likelihood ratio: forged by the calibration's manipulations, and not forged.
+
+    ``outside`` are tools that were not learned from, which bound the ratio: then it is also about such tools.
+    """
+    first = f"The faces were forged in one of these ways: {_listed(manipulations) or 'one of those calibrated on'}"
+    if outside:
+        first += f"; or by a tool that was not learned from, as {_listed(outside)}"
+    return f"{first}.", "The faces were not forged."
+
+
+def _listed(names: tuple[str, ...]) -> str:
+    more = len(names) - _NAMED
+    return ", ".join(names[:_NAMED]) + (f" and {more} more" if more > 0 else "")
 
 
 def ratio_words(llr: float) -> str:
@@ -141,8 +151,8 @@ def ratio_words(llr: float) -> str:
 def ratio_sentence(score: CalibratedScore) -> str:
     """The likelihood ratio in a sentence about the score, not about the file."""
     size = abs(score.llr)
-    which = ("forged in a way that it knows", "not forged")
-    first, second = which if score.llr >= 0 else which[::-1]
+    known = "forged in a way that it knows" if score.outside is None else "forged by a tool that it knows or not"
+    first, second = (known, "not forged") if score.llr >= 0 else ("not forged", known)
     return (
         f"Such a score is {ratio_words(size)} times as probable if the faces were {first} as if they were {second} "
         f"(log10 likelihood ratio {score.llr:+.2f}, {score.words})."

@@ -118,7 +118,7 @@ def plot_timeline(
         axis.spines[["top", "right"]].set_visible(False)
         axis.grid(axis="y", color=GRID, linewidth=0.8)
         if scores:
-            axis.legend(loc="upper left", fontsize=7.5, frameon=False, ncols=6)
+            axis.legend(loc="lower left", bbox_to_anchor=(0, 1), fontsize=7.5, frameon=False, ncols=6)  # above the plot
         plot.set_layout_engine("tight")
         return both(plot, "Score of every face over time")
 

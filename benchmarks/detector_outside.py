@@ -1,8 +1,8 @@
 """Fakes by tools that the detector in the package did not learn from: they bound the ratios that its reports print.
 
-Swaps by families of swappers that made no fake of the training, and re-enactments, which no fake of it was, of people
-who did not train it. They are our own, so they say less about the tools of others than those would; material of others
-is kept for validation, and no number of the detector comes from it.
+Swaps by families of swappers that made no fake of the training, through the same pastes, and re-enactments, which no
+fake of it was, of the people who chose its step. They are our own, so they say less about the tools of others than
+those would; material of others is kept for validation, and no number of the detector comes from it.
 """
 
 from __future__ import annotations
@@ -20,17 +20,20 @@ from benchmarks.detector_swappers import SwapperEntry, part_swapper
 from detect.calibration.calibrate import bound_detector
 from detect.calibration.config import CalibrateConfig
 from detect.calibration.maps import read_calibration
-from detect.calibration.outside_scores import OutsideClip, OutsideList
+from detect.calibration.outside_scores import OutsideClip, OutsideList, need_outside
 from detect.config.scoring import EvaluateConfig
 from detect.scoring.dataset import score_dataset
 from forge.building.build import build_planned, build_set
 from forge.building.reenactments import ReenactmentConfig
 from forge.building.spec import SetSpec
-from shared.config import from_mapping, to_mapping
+from shared.config import from_mapping, need, to_mapping
 from shared.dataset import DatasetFolder
 from shared.engine.tasks import Engine
 from shared.errors import CheckpointError
 from shared.storage import write_text
+
+PART: Part = "val"
+"""Whose people are shown: they neither trained the detector nor calibrate it."""
 
 _WITH_SPEECH = "grid"
 _LIPSYNC = "lipsync"
@@ -41,13 +44,12 @@ class OutsideConfig:
     """What bounds the ratios.
 
     Attributes:
-        part: whose people are shown.
-        swappers: trained on that part's faces, of families that no fake of the training is of.
-        reenactments: as ``[[reenactment]]`` of a set, without pairs. Speakers and actors drive everybody else.
+        swappers: trained on their faces, of families that no fake of the training is of.
+        reenactments: as ``[[reenactment]]`` of a set, without pairs. Those who are filmed, and not photographed, drive
+            everybody else; of them those who speak, where sound drives.
         renditions: names of renditions of the material, for re-enactments; a swap has one of all.
     """
 
-    part: Part = "val"
     swappers: tuple[SwapperEntry, ...] = ()
     reenactments: tuple[dict[str, Any], ...] = ()
     renditions: tuple[str, ...] = ()
@@ -64,7 +66,7 @@ class OutsideMaker:
 
     def sets(self, filmed: Sequence[Filmed], facesets: Sequence[Path], engine: Engine) -> tuple[Path, ...]:
         """The sets of swaps and of re-enactments; what is there is kept."""
-        own = [one for one in filmed if one.person.part == self.config.part]
+        own = [one for one in filmed if one.person.part == PART]
         made = []
         if self.config.swappers:
             made.append(self._swaps(own, facesets, engine))
@@ -73,16 +75,19 @@ class OutsideMaker:
         return tuple(made)
 
     def _swaps(self, own: Sequence[Filmed], facesets: Sequence[Path], engine: Engine) -> Path:
-        part = self.config.part
-        swappers = [part_swapper(entry, part, facesets, self.work) for entry in self.config.swappers]
+        swappers = [part_swapper(entry, PART, facesets, self.work) for entry in self.config.swappers]
         fakes = replace(self.fakes, number=1, pieces=1, seed=self.fakes.seed + 1)
         out, place = self.work / "outside-swaps", self.work / "outside-swaps.build"
         spec = spec_of("assay-outside-swaps", own, self.renditions, fakes)
-        plan = plan_of(spec, own, swappers, {part: "val"}, fakes, (out, place))
+        plan = plan_of(spec, own, swappers, {PART: "val"}, fakes, (out, place))
         return build_planned(plan, spec, out, place, engine=engine).dataset
 
     def _driven(self, own: Sequence[Filmed], engine: Engine) -> Path:
         names = {one["name"] if isinstance(one, dict) else one: one for one in self.renditions}
+        unknown = [name for name in self.config.renditions if name not in names]
+        need(
+            not unknown, f"[outside] names renditions that the material has not: {', '.join(unknown)}", ", ".join(names)
+        )
         fakes = replace(self.fakes, pieces=1)
         spec = spec_of("assay-outside-driven", own, [names[name] for name in self.config.renditions], fakes)
         tables = {
@@ -106,13 +111,17 @@ class OutsideMaker:
         return {**table, "pairs": pairs, "self_drives": False}
 
 
-def bound_by(detector: Path, sets: Sequence[Path], config: CalibrateConfig, scoring: EvaluateConfig) -> Path:
+def bound_by(
+    detector: Path, sets: Sequence[Path], swappers: Sequence[str], config: CalibrateConfig, scoring: EvaluateConfig
+) -> Path:
     """Bounds the ratios of a calibrated ``detector`` by its scores on ``sets``; returns the file of scores.
 
-    A person counts once, whatever was made of them.
+    A person who is shown counts once, whatever was made of them; drivers and sources are shared by many. All swaps of
+    one of ``swappers`` are of one tool, whatever their pastes.
 
     Raises:
         CheckpointError: the detector is not calibrated.
+        LeakError: a clip or a tool was learned from.
         AssayError: scoring failed.
     """
     calibration = read_calibration(detector)
@@ -120,12 +129,12 @@ def bound_by(detector: Path, sets: Sequence[Path], config: CalibrateConfig, scor
         raise CheckpointError(f"{detector} is not calibrated", hint="assay detect calibrate")
     clips: list[OutsideClip] = []
     for path in sets:
+        need_outside(path, detector, calibration.population.manipulations)
         folder = DatasetFolder.open(path)
         for clip in score_dataset(detector, folder, folder.records(), scoring).clips:
             record = clip.record
-            tool = record.id.manipulation or "" if record.label == "fake" else ""
-            if record.kind == "swap":
-                tool = tool.partition("-")[0]  # one swapper, whatever its pastes
+            made = record.id.manipulation or "" if record.label == "fake" else ""
+            tool = next((name for name in swappers if made.startswith(f"{name}-")), made)
             clips.append(OutsideClip(record.label, clip.score.logit, record.target_identity, tool))
     out = detector.with_name(f"{detector.name}-outside.json")
     found = OutsideList("swaps and re-enactments of this project", calibration.weights_sha256, clips)

@@ -24,6 +24,7 @@ import psutil
 from benchmarks.base_swapper import ACTORS, ACTORS_SEED, CROWDS
 from benchmarks.detector_card import add_sections
 from benchmarks.detector_clips import MotionConfig, film_photograph
+from benchmarks.detector_outside import PART as OUTSIDE_PART
 from benchmarks.detector_outside import OutsideConfig, OutsideMaker, bound_by
 from benchmarks.detector_people import PARTS, Part, PeopleConfig, Person, facesets_of, people_in
 from benchmarks.detector_set import FakesConfig, Filmed, PartSwapper, plan_of, spec_of
@@ -42,7 +43,7 @@ from forge.building.sampling import seed_for
 from forge.models.shipped import BASE_FOLDER
 from forge.swapping.redraw import redraw
 from forge.swapping.twins import TwinPaste
-from shared.config import digest, from_mapping, load_toml, merged, read_toml, to_mapping, write_toml
+from shared.config import digest, from_mapping, load_toml, merged, need, read_toml, to_mapping, write_toml
 from shared.console import console, counted
 from shared.engine.local import LocalEngine
 from shared.engine.tasks import Engine
@@ -96,6 +97,10 @@ class DetectorSettings:
     train: TrainConfig = field(default_factory=TrainConfig)
     calibrate: CalibrateConfig = field(default_factory=CalibrateConfig)
     score: EvaluateConfig = field(default_factory=EvaluateConfig)
+
+    def __post_init__(self) -> None:
+        twice = {entry.name for entry in self.swappers} & {entry.name for entry in self.outside.swappers}
+        need(not twice, f"[[outside.swappers]] has names of [[swappers]]: {', '.join(sorted(twice))}", "another name")
 
     @property
     def material(self) -> dict[str, Any]:
@@ -173,7 +178,7 @@ def make_material(
             sets[name] = _built(name, filmed, swappers, settings, work, LocalEngine(jobs))
     with costs.step("sets of tools not learned from"):
         maker = OutsideMaker(settings.outside, settings.fakes, settings.renditions, work)
-        outside = maker.sets(filmed, facesets[settings.outside.part], LocalEngine(jobs))
+        outside = maker.sets(filmed, facesets[OUTSIDE_PART], LocalEngine(jobs))
     counts = Counter((person.part, person.crowd.name) for person in people)
     return Material(sets[_SET], sets[_CALIBRATION], outside, facesets, twins, counts)
 
@@ -205,7 +210,8 @@ def make_detector(made: Material, run: Path, settings: DetectorSettings, costs: 
         scoring = replace(settings.score, device=settings.train.device)
         calibrate_detector(out, made.calibration, settings.calibrate, split="all", scoring=scoring)
         if made.outside:
-            bound_by(out, made.outside, settings.calibrate, scoring)
+            names = [entry.name for entry in settings.outside.swappers]
+            bound_by(out, made.outside, names, settings.calibrate, scoring)
         add_sections(out, made_of=_sources_of(made), facts=_facts(settings, result.steps, result.best_step, run))
     return out
 
@@ -237,7 +243,7 @@ def _need_same_material(work: Path, settings: DetectorSettings, real: bool) -> N
     if was_real != real or from_mapping(DetectorSettings, known, where=path.name).material != settings.material:
         raise UsageError(
             f"{work} was begun with other settings of people, clips or fakes",
-            hint="take another --work; [train], [calibrate] and [score] may change, with another --run",
+            hint="take another --work; [outside], [train], [calibrate] and [score] may change, with another --run",
         )
 
 

@@ -132,7 +132,7 @@ def propositions(manipulations: tuple[str, ...], outside: tuple[str, ...] = ()) 
     """
     first = f"The faces were forged in one of these ways: {_listed(manipulations) or 'one of those calibrated on'}"
     if outside:
-        first += f"; or by a tool that was not learned from, as {_listed(outside)}"
+        first += f"; or by a tool that was not learned from, such as {_listed(outside)}"
     return f"{first}.", "The faces were not forged."
 
 
@@ -151,8 +151,8 @@ def ratio_words(llr: float) -> str:
 def ratio_sentence(score: CalibratedScore) -> str:
     """The likelihood ratio in a sentence about the score, not about the file."""
     size = abs(score.llr)
-    known = "forged in a way that it knows" if score.outside is None else "forged by a tool that it knows or not"
-    first, second = (known, "not forged") if score.llr >= 0 else ("not forged", known)
+    known = "in a way that it knows" if score.outside is None else "by a tool that it learned from or by another"
+    first, second = (f"forged {known}", "not forged") if score.llr >= 0 else ("not forged", f"forged {known}")
     return (
         f"Such a score is {ratio_words(size)} times as probable if the faces were {first} as if they were {second} "
         f"(log10 likelihood ratio {score.llr:+.2f}, {score.words})."

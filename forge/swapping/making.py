@@ -16,7 +16,7 @@ from pathlib import Path
 from forge.swapping.flicker import FlickerMeter
 from forge.swapping.marks import Finish
 from forge.swapping.masks import MaskWriter
-from forge.swapping.output import Drafts, Made, list_clip, opened_dataset, preview_path
+from forge.swapping.output import Drafts, Made, list_clip, opened_dataset, preview_name
 from forge.swapping.plan import SwapPlan
 from forge.swapping.previews import GifSheet, PreviewSheet, write_preview
 from forge.swapping.record import FileFacts, SwapOutcome, frame_labels
@@ -217,20 +217,16 @@ def list_fake(
     need_free_space(dataset, clip.bytes_needed)
     with opened_dataset(dataset) as folder:
         seen = [*(picture.offer for picture in (*pictures, *animated)), *watchers]
-        shown = {preview_path(folder, clip.request.clip, each.suffix): each for each in (*pictures, *animated)}
+        shown = {preview_name(clip.request.clip, each.suffix): each for each in (*pictures, *animated)}
 
         def make(drafts: Drafts) -> Made:
-            record, labels = clip.make(drafts, seen)
-            for path, picture in shown.items():  # first, since a clip that is listed is not made again
-                write_preview(path, picture.encoded(), record, preview.bindings)
+            own = {name: path for name, path in drafts.extra.items() if name not in shown}
+            record, labels = clip.make(dataclasses.replace(drafts, extra=own), seen)
+            for name, picture in shown.items():  # listed with the clip, which is not made again afterwards
+                write_preview(drafts.extra[name], picture.encoded(), record, preview.bindings, title=Path(name).name)
             return record, labels
 
-        try:
-            record = list_clip(folder, clip.request.clip, suffix, make, clip.extra_files)
-        except BaseException:
-            if not folder.has(clip.request.clip):
-                for path in shown:
-                    path.unlink(missing_ok=True)
-            raise
+        extra = {**clip.extra_files, **{name: name for name in shown}}
+        record = list_clip(folder, clip.request.clip, suffix, make, extra)
         finished(record)
     return record

@@ -118,9 +118,14 @@ def list_clip(
         return folder.add(record, labels)
 
 
+def preview_name(clip: ClipId, suffix: str = ".jpg") -> str:
+    """Path, inside its dataset, of the preview of ``clip``."""
+    return f"{PREVIEWS}/{clip.manipulation}/{clip.name}{suffix}"
+
+
 def preview_path(folder: DatasetFolder, clip: ClipId, suffix: str = ".jpg") -> Path:
     """Path of the preview of ``clip``."""
-    return folder.path / PREVIEWS / str(clip.manipulation) / f"{clip.name}{suffix}"
+    return folder.path / preview_name(clip, suffix)
 
 
 def record_of(path: Path) -> ClipRecord | None:

@@ -126,10 +126,12 @@ class GifSheet:
         return file.getvalue()
 
 
-def write_preview(path: Path, picture: bytes, record: ClipRecord, bindings: Sequence[SoftBinding] = ()) -> None:
+def write_preview(
+    path: Path, picture: bytes, record: ClipRecord, bindings: Sequence[SoftBinding] = (), *, title: str = ""
+) -> None:
     """Puts ``picture``, which shows the fake of ``record``, at ``path``, signed as a picture of a fake.
 
-    ``bindings`` are the marks that it carries.
+    ``bindings`` are the marks that it carries; ``title`` is its name, by default that of ``path``.
 
     Raises:
         ProvenanceError: it cannot be signed.
@@ -141,7 +143,7 @@ def write_preview(path: Path, picture: bytes, record: ClipRecord, bindings: Sequ
         sign_clip(
             draft,
             SigningIdentity.load_or_create(),
-            title=path.name,
+            title=title or path.name,
             actions=[
                 Action(
                     "c2pa.edited",

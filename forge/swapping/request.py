@@ -339,6 +339,9 @@ def listed_clip(dataset: Path, clip: ClipId) -> ClipRecord | None:
     """The record of a clip in a dataset; None where there is no such dataset, or the id is free in it.
 
     A clip that was listed and not yet sealed when its run was interrupted is sealed.
+
+    Raises:
+        ManifestError, ProvenanceError, StorageError: the dataset is damaged, or has to be sealed and cannot be.
     """
     if not is_dataset(dataset):
         return None

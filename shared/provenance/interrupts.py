@@ -8,30 +8,35 @@ from __future__ import annotations
 
 import signal
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from types import FrameType
+
+_Received = tuple[int, FrameType | None]
 
 
 @contextmanager
 def interrupts_held() -> Iterator[None]:
     """Holds interrupt and termination signals back until the block ends; then their handlers are called.
 
-    Signals without a Python handler keep their effect. Outside the main thread, which alone receives signals, nothing
-    is held.
+    So a large file is signed to its end first. Signals without a Python handler keep their effect. Outside the main
+    thread, which alone receives signals, nothing is held.
     """
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    held: list[tuple[int, FrameType | None]] = []
+    held: list[_Received] = []
     before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
-    handlers = {number: handler for number, handler in before.items() if callable(handler)}
-    try:
-        for number in handlers:
-            signal.signal(number, lambda *received: held.append(received))
+    with ExitStack() as stack:
+        for number, handler in before.items():
+            if callable(handler):
+                stack.callback(_hand_on, number, handler, held)
+                stack.callback(signal.signal, number, handler)
+                signal.signal(number, lambda *received: held.append(received))
         yield
-    finally:
-        for number, handler in handlers.items():
-            signal.signal(number, handler)
-        if held:
-            handlers[signal.Signals(held[0][0])](*held[0])
+
+
+def _hand_on(number: int, handler: Callable[[int, FrameType | None], object], held: list[_Received]) -> None:
+    """Calls ``handler`` for each signal ``number`` that was held back, up to one that raises."""
+    for received in [each for each in held if each[0] == number]:
+        handler(*received)

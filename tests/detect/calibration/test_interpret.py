@@ -151,9 +151,9 @@ def test_a_report_says_both_ratios_and_uses_the_smaller(make_calibration):
     assert (score.llr, score.learned_llr) == (0.6, pytest.approx(1.0))
     assert score.words == "weak support for forged"
     assert ratio_sentence(score).startswith(
-        "Such a score is 4 times as probable if the faces were forged by a tool that it knows or not as if they were"
+        "Such a score is 4 times as probable if the faces were forged by a tool that it learned from or by another as "
     )
-    assert score.propositions[0].endswith("; or by a tool that was not learned from, as that, this.")
+    assert score.propositions[0].endswith("; or by a tool that was not learned from, such as that, this.")
     assert bound_sentence(score) == (
         "Among the manipulations learned from it would be 10 (log10 +1.00); on 2 tools that were not learned from (26 "
         "real and 39 fake clips of others), ratios of up to 4 for forged are borne out, and the smaller counts."

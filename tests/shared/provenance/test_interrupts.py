@@ -55,8 +55,12 @@ def test_other_threads_and_signals_without_a_handler_are_left_alone():
     thread = threading.Thread(target=work)
     thread.start()
     thread.join()
-    with interrupts_held():
-        seen.append(signal.getsignal(signal.SIGTERM))
+    before = signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    try:
+        with interrupts_held():
+            seen.append(signal.getsignal(signal.SIGTERM))
+    finally:
+        signal.signal(signal.SIGTERM, before)
     assert seen == [signal.default_int_handler, signal.SIG_DFL]
 
 

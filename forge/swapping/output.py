@@ -123,11 +123,6 @@ def preview_name(clip: ClipId, suffix: str = ".jpg") -> str:
     return f"{PREVIEWS}/{clip.manipulation}/{clip.name}{suffix}"
 
 
-def preview_path(folder: DatasetFolder, clip: ClipId, suffix: str = ".jpg") -> Path:
-    """Path of the preview of ``clip``."""
-    return folder.path / preview_name(clip, suffix)
-
-
 def record_of(path: Path) -> ClipRecord | None:
     """The record of a file that lies in a dataset; None for any other file.
 

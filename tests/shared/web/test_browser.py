@@ -120,6 +120,12 @@ def shown(page: Any, index: int) -> None:
     expect(page.locator(".player").first).to_have_attribute("data-shown", str(index))
 
 
+def follow(page: Any, link: Any) -> None:
+    """Follows a link and waits until the next page's script has run: before that it hears no key and no click."""
+    with page.expect_navigation(wait_until="domcontentloaded"):
+        link.click()
+
+
 def test_a_file_is_handed_in_followed_and_read(visit, work):
     page = visit()
     data = (work / "suspect.mp4").read_bytes()
@@ -130,7 +136,7 @@ def test_a_file_is_handed_in_followed_and_read(visit, work):
     page.reload()  # the job goes on
     row = page.locator("tr[data-case]", has_text="handed in.mp4")
     expect(row).to_be_visible(timeout=PATIENCE)
-    row.locator("a").click()
+    follow(page, row.locator("a"))
     shown(page, 0)
     page.get_by_role("tab", name="Report").click()
     report = page.frame_locator("iframe.report")
@@ -216,7 +222,7 @@ def test_search_finds_by_name_and_result(visit):
 
 def test_faces_are_set_aside_and_a_set_is_stepped(visit):
     page = visit("/faces")
-    page.get_by_role("link", name=re.compile("actor-50057")).click()
+    follow(page, page.get_by_role("link", name=re.compile("actor-50057")))
     face = page.locator(".face").nth(1)
     face.click()
     page.keyboard.press("x")
@@ -225,9 +231,9 @@ def test_faces_are_set_aside_and_a_set_is_stepped(visit):
     page.get_by_role("button", name="Take back").click()
     expect(page.locator(".face.aside")).to_have_count(0)
     page.goto(page.url.split("/faces")[0] + "/sets")
-    page.locator(".tile").click()
+    follow(page, page.locator(".tile"))
     page.select_option("#label", "fake")
-    page.locator("#clips a").first.click()
+    follow(page, page.locator("#clips a").first)
     shown(page, 0)
     expect(page.locator(".pane")).to_have_count(5)
     page.keyboard.press("ArrowRight")
@@ -237,7 +243,7 @@ def test_faces_are_set_aside_and_a_set_is_stepped(visit):
 
 def test_landmarks_are_placed_by_hand_and_saved(visit, work):
     page = visit("/landmarks")
-    page.locator(".cliplist a", has_text="suspect").first.click()
+    follow(page, page.locator(".cliplist a", has_text="suspect").first)
     expect(page.locator("[data-editor]")).to_have_attribute("data-shown", "0")
     box = page.locator("svg.edit").bounding_box()
     x, y, side = box["x"] + box["width"] * 0.2, box["y"] + box["height"] * 0.2, box["width"] * 0.5
@@ -255,7 +261,7 @@ def test_landmarks_are_placed_by_hand_and_saved(visit, work):
 def test_a_training_is_followed_while_it_writes(visit, work):
     folder = work / "swapper"
     page = visit("/runs")
-    page.locator(".run", has_text="swapper").click()
+    follow(page, page.locator(".run", has_text="swapper"))
     expect(page.locator(".chart .line").first).to_be_visible(timeout=PATIENCE)
     with (folder / "metrics.jsonl").open("a") as file:
         file.write('{"step": 777, "loss": 0.01}\n')

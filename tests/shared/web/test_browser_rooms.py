@@ -17,7 +17,7 @@ from shared.web.app import make_page
 from shared.web.config import ServeConfig
 from shared.web.found import key_of
 from tests.shared.web.conftest import make_work, write_audit, write_board, write_case, write_regions_of
-from tests.shared.web.test_browser import CHROMIUM, PHONE, browser, expect, open_case, shown, visit  # noqa: F401
+from tests.shared.web.test_browser import CHROMIUM, PHONE, browser, expect, follow, open_case, shown, visit  # noqa: F401
 
 pytestmark = [pytest.mark.slow, pytest.mark.skipif(not CHROMIUM, reason="chromium is not installed")]
 
@@ -56,7 +56,7 @@ def address(work: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[st
 
 
 def open_faceset(page, name: str) -> None:
-    page.get_by_role("link", name=re.compile(name)).first.click()
+    follow(page, page.get_by_role("link", name=re.compile(name)).first)
     expect(page.locator(".face").first).to_be_visible()
 
 
@@ -99,9 +99,9 @@ def test_two_facesets_are_chosen_and_merged(visit, work):  # noqa: F811
 
 def test_a_set_is_audited_and_scored_and_both_are_read(visit):  # noqa: F811
     page = visit("/sets")
-    page.locator(".tile").click()
+    follow(page, page.locator(".tile"))
     page.get_by_role("button", name="Audit this set").click()
-    page.locator("[data-audit] a").click()
+    follow(page, page.locator("[data-audit] a"))
     expect(page.locator(".result")).to_contain_text("1 shortcut named")
     expect(page.locator("tr[data-verdict=shortcut]")).to_contain_text("its whole interval lies above the limit")
     expect(page.locator("tr[data-verdict=shortcut] svg .range")).to_have_count(1)
@@ -109,10 +109,10 @@ def test_a_set_is_audited_and_scored_and_both_are_read(visit):  # noqa: F811
     page.keyboard.press("ArrowRight")
     expect(page.frame_locator("iframe.report").locator("h1")).to_have_text("Audit")
     page.goto(page.url.split("/audits")[0] + "/sets")
-    page.locator(".tile").click()
+    follow(page, page.locator(".tile"))
     page.get_by_label("the one in the package").check()
     page.get_by_role("button", name="Score this set").click()
-    page.locator("[data-board] a").click()
+    follow(page, page.locator("[data-board] a"))
     expect(page.locator("h2").first).to_have_text("Clip AUC")
     assert "swap-<b>" in page.locator("table.board").first.inner_text()
     assert "0.810 (0.71 to 0.91)" in page.locator("table.board").first.inner_text()

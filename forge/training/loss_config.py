@@ -64,6 +64,8 @@ class LossConfig:
         identity: weight of 1 - cosine of identity embeddings (dlib's; do not measure identity with dlib then).
         total_variation: weight of the mean absolute difference of neighbouring pixels of the output.
         detail: weight of the difference in the strength of fine detail; prevents soft faces.
+        grid: weight of a pattern that repeats every 4 pixels and that the target does not have; a decoder offers it for
+            texture, most of all with a high ``detail``.
         mask: weight of the learned mask's squared error; mask_size: of its mean, which keeps an alpha small;
             mask_variation: of its total variation.
         smaller: weight of the coarser outputs of models that have them.
@@ -97,6 +99,7 @@ class LossConfig:
     identity: float = 0.0
     total_variation: float = 0.0
     detail: float = 1.0
+    grid: float = 0.0
     mask: float = 0.5
     mask_size: float = 0.0
     mask_variation: float = 0.0

@@ -17,7 +17,7 @@ from forge.training.losses.perceptual import perceptual_net
 from forge.training.losses.pixel import edge, laplacian, log_cosh, mae, mse, pixel_weight, total_variation
 from forge.training.losses.structure import dfl_dssim, dssim, gms, gmsd, ms_ssim
 from forge.training.losses.style import background_style, face_style
-from forge.training.losses.texture import detail
+from forge.training.losses.texture import detail, grid
 from shared.errors import UsageError
 
 if TYPE_CHECKING:
@@ -195,6 +195,7 @@ TERMS: dict[str, Term] = {
     "identity": lambda faces, _config: identity(faces.generated, faces.target, faces.spec.framing),
     "total_variation": lambda faces, _config: total_variation(faces.generated),
     "detail": _compared(detail),
+    "grid": _compared(grid),
     "eyes_mouth": _eyes_mouth,
     "background_power": _everywhere,
     "smaller": _smaller,

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from forge.training.losses import detail, sharpness
+from forge.training.losses import detail, grid, sharpness
 
 
 def flat(value: float, side: int = 16) -> torch.Tensor:
@@ -66,3 +66,42 @@ def test_sharpness_by_hand_and_order():
     blurred = torch.nn.functional.avg_pool2d(noise(7), 3, 1, 1)
     weight = torch.ones(2, 1, 24, 24)
     assert (sharpness(blurred, weight) < sharpness(noise(7), weight)).all()
+
+
+def columns(size: float, side: int = 40) -> torch.Tensor:
+    """Grey with a column in four that is brighter by ``size``."""
+    picture = flat(0.5, side)
+    picture[..., ::4] += size
+    return picture
+
+
+def test_a_grid_is_what_repeats_every_four_pixels():
+    weight = ones(40)
+    target = flat(0.5, 40)
+    texture = (0.5 + 0.2 * (noise(3, 40)[:1] - 0.5)).mean(1, keepdim=True).expand(1, 3, 40, 40)
+    assert grid(target, target, weight).item() == 0
+    assert grid(target, columns(0.2), weight).item() == 0, "a pattern that only the target has is no fault"
+    assert grid(columns(0.2), columns(0.2), weight).item() == 0
+    assert detail(texture, target, weight) > 0.5 * detail(columns(0.1), target, weight)
+    assert grid(texture, target, weight) < 0.15 * grid(columns(0.1), target, weight)
+
+
+def test_a_grid_by_hand():
+    # One column in four is brighter by 0.2. Of a pattern of four columns a Gaussian of 1.6 leaves exp(-2 (0.4 pi)^2)
+    # of the half cycles a pixel and exp(-2 (0.8 pi)^2) of the whole ones: 4.25 % and nothing. The column's share is
+    # 0.05 at frequency 0, 0.1 at a quarter and 0.05 at a half, so the root mean square of what is left is
+    # sqrt(2 * (0.05 * 0.9575)^2 + 0.05^2), over a floor of one grey level.
+    rms = (2 * (0.05 * 0.9575) ** 2 + 0.05**2) ** 0.5
+    floor = 1 / 255
+    inner = torch.zeros(1, 1, 40, 40)
+    inner[..., 16:24, 16:24] = 1
+    expected = (rms**2 + floor**2) ** 0.5 - floor
+    assert grid(columns(0.2), flat(0.5, 40), inner).item() == pytest.approx(expected, rel=0.02)
+
+
+def test_a_grid_is_driven_out_by_its_gradient():
+    picture = columns(0.1).requires_grad_()
+    grid(picture, flat(0.5, 40), ones(40)).backward()
+    assert picture.grad is not None
+    assert torch.isfinite(picture.grad).all()
+    assert picture.grad[..., 8:32, 20].mean() > 0, "the bright column gets darker"

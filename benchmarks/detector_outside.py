@@ -54,6 +54,12 @@ class OutsideConfig:
     reenactments: tuple[dict[str, Any], ...] = ()
     renditions: tuple[str, ...] = ()
 
+    def __post_init__(self) -> None:
+        for entry in self.swappers:
+            need(
+                PART in entry.parts, f"[outside] needs the swapper {entry.name} for the part {PART}", "leave parts out"
+            )
+
 
 @dataclass(frozen=True)
 class OutsideMaker:

@@ -27,7 +27,7 @@ from detect.models.predictor import CropPredictor
 from shared.config import from_mapping, merged, to_mapping
 from shared.dataset import DatasetFolder
 from shared.dataset.splits import find_leaks
-from shared.errors import CheckpointError, UsageError
+from shared.errors import CheckpointError, ConfigError, UsageError
 from shared.video import probe
 
 TINY = {
@@ -67,6 +67,12 @@ def tiny(**train: object) -> DetectorSettings:
 
 
 @pytest.mark.slow
+def test_what_bounds_the_ratios_is_made_for_the_people_who_chose_the_step():
+    table = {"outside": {"swappers": [{"name": "other", "parts": ["train"]}]}}
+    with pytest.raises(ConfigError, match="needs the swapper other for the part val"):
+        from_mapping(DetectorSettings, merged(TINY, table))
+
+
 def test_it_learns_is_shipped_in_half_the_bytes_and_scores_as_before(tmp_path, monkeypatch):
     settings, costs = tiny(), Costs()
     made = make_material(None, tmp_path / "work", settings, costs, jobs=1)

@@ -6,6 +6,9 @@ from dataclasses import dataclass
 
 from shared.config import need
 
+MOST_SENTENCES = 20_000
+"""A quarter of a megabyte each is held in memory: 5 GB."""
+
 KIND = "text encoder"
 """Kind of its runs."""
 
@@ -24,7 +27,7 @@ class TextConfig:
         engine: that reads the sentences, and whose phones and times are those of a text; it must tell them.
         voices: of the engine, those that are learned from, the first one the default of a text; empty for all of
             them that tell the times of phones.
-        sentences: how many are read, each by one of the voices in turn.
+        sentences: how many are read, each by one of the voices in turn; at most 20,000.
         width: channels of the network.
         steps: how long to train. minutes: stop after this much training time, whichever comes first; the schedule
             follows whichever is further on.
@@ -59,7 +62,9 @@ class TextConfig:
     def __post_init__(self) -> None:
         need(bool(self.engine), "engine is empty", "flite or espeak")
         need(
-            2 <= self.sentences <= 100_000, f"sentences are 2 to 100,000, got {self.sentences}", "1,200 is the default"
+            2 <= self.sentences <= MOST_SENTENCES,
+            f"sentences are 2 to {MOST_SENTENCES:,}, got {self.sentences}",
+            "1,200 is the default; all of them are held in memory",
         )
         need(8 <= self.width <= 1024, f"width is 8 to 1024, got {self.width}", "128 is the default")
         need(self.steps >= 1, f"steps are 1 or more, got {self.steps}")

@@ -11,10 +11,11 @@ from forge.speaking.conversion.checkpoint import load_voice_model
 from forge.speaking.conversion.training import train_voices
 from forge.speaking.reading import training
 from forge.speaking.reading.checkpoint import FACTS_NAME, load_text_model
+from forge.speaking.reading.config import TextConfig
 from forge.speaking.reading.material import at_tempo, batch_of, made_material, told_voices
 from forge.speaking.reading.training import train_text
 from forge.speaking.reading.words import lesson, word_lists
-from shared.errors import AssayError, CheckpointError, RunError, SpeechError, UsageError
+from shared.errors import AssayError, CheckpointError, ConfigError, RunError, SpeechError, UsageError
 from shared.provenance.read import read_provenance
 from shared.training.metrics import read_metrics
 from tests.forge.speaking.conversion.conftest import SMALL
@@ -84,6 +85,11 @@ def test_the_exported_model_stands_for_its_run(voice_run):
     assert not (voice_run / "voice-model" / "text").exists()
     model = load_voice_model(voice_run)
     assert load_text_model(voice_run / "voice-model", model).facts.steps == 2
+
+
+def test_more_sentences_than_fit_memory_are_refused():
+    with pytest.raises(ConfigError, match="sentences are 2 to 20,000, got 20001"):
+        TextConfig(sentences=20_001)
 
 
 def test_what_cannot_work_is_refused_before_the_sentences_are_read(voice_run, monkeypatch):

@@ -201,7 +201,7 @@ def qualify(verdict: Verdict, reason: str, score: CalibratedScore | None) -> tup
     if side and supports(score.llr) != side:
         against.append("its likelihood ratio does not bear it out")
     if side and score.prediction is not None and score.prediction.labels != (verdict,):
-        against.append("its prediction set is another")
+        against.append(f"its prediction set is not {'forged' if side > 0 else 'real'} alone")
     if against:
         where = "above" if side > 0 else "below"
         return "inconclusive", f"The score lies {where} the threshold, but {' and '.join(against)}. {told}"

@@ -107,6 +107,8 @@ def measure(
         heard: readings of each sentence whose words are counted.
         seed: of everything random.
     """
+    speakers = SpeakerEncoder.found(packages)
+    known = None if speakers is None else mean_embeddings(model, voices, speakers)  # before the work: it may refuse
     front = encoder.facts.front_end
     names = [each.name for each in model.facts.identities]
     readings: list[Reading] = []
@@ -130,10 +132,7 @@ def measure(
     hear = recogniser(packages)
     if hear is not None and heard > 0:
         found += _words(readings, model, hear, heard, seed)
-    speakers = SpeakerEncoder.found(packages)
-    return (
-        found if speakers is None else found + _nearness(readings, mean_embeddings(model, voices, speakers), speakers)
-    )
+    return found if speakers is None or known is None else found + _nearness(readings, known, speakers)
 
 
 def _processor_seconds() -> float:

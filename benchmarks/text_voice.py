@@ -108,7 +108,7 @@ def measure(
         seed: of everything random.
     """
     speakers = SpeakerEncoder.found(packages)
-    known = None if speakers is None else mean_embeddings(model, voices, speakers)  # before the work: it may refuse
+    known = {} if speakers is None else mean_embeddings(model, voices, speakers)  # before the work: it may refuse
     front = encoder.facts.front_end
     names = [each.name for each in model.facts.identities]
     readings: list[Reading] = []
@@ -132,7 +132,7 @@ def measure(
     hear = recogniser(packages)
     if hear is not None and heard > 0:
         found += _words(readings, model, hear, heard, seed)
-    return found if speakers is None or known is None else found + _nearness(readings, known, speakers)
+    return found if speakers is None else found + _nearness(readings, known, speakers)
 
 
 def _processor_seconds() -> float:

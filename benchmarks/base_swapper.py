@@ -17,6 +17,7 @@ from forge.models.contract import Option
 from forge.training.config import TrainConfig
 from forge.training.recipe import load_recipe
 from forge.training.restoring import RestorerConfig, train_restorer
+from forge.training.restoring_faces import FACE_PX
 from forge.training.train import train_swapper
 from shared.actors import cast, film
 from shared.config import from_mapping
@@ -107,8 +108,8 @@ def make_restorer(material: Path, work: Path, config: RestorerConfig) -> Path:
         UsageError: a crowd's files are missing.
         AssayError: a step failed.
     """
-    photographs = [crowd for crowd in CROWDS if crowd.every == 1]
-    facesets = [crowd_faceset(crowd, crowd_files(crowd, material), work) for crowd in photographs]
+    photographs = [replace(crowd, name=f"{crowd.name}-large") for crowd in CROWDS if crowd.every == 1]
+    facesets = [crowd_faceset(crowd, crowd_files(crowd, material), work, px=2 * FACE_PX) for crowd in photographs]
     return train_restorer(facesets, work / "restorer", config)
 
 
@@ -196,11 +197,11 @@ def film_actors(folder: Path, count: int, *, seconds: float = _ACTOR_SECONDS, px
     return clips
 
 
-def crowd_faceset(crowd: Crowd, files: Sequence[Path], work: Path) -> Path:
-    """The faceset of ``crowd`` under ``work``; one that is there is kept."""
+def crowd_faceset(crowd: Crowd, files: Sequence[Path], work: Path, *, px: int = 256) -> Path:
+    """The faceset of ``crowd`` under ``work``, crops of ``px``; one that is there is kept."""
     out = work / "faces" / crowd.name
     if not (out / "faceset.toml").exists():
         finder = "dlib" if crowd.patterns else "sidecar"
-        config = ExtractConfig(crowd.name, crowd.rights, finder=finder, every=crowd.every, all_people=True)
+        config = ExtractConfig(crowd.name, crowd.rights, finder=finder, every=crowd.every, px=px, all_people=True)
         extract(files, out, config)
     return out

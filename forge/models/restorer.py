@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 from typing_extensions import override
 
-from forge.models.blocks import Residual
+from forge.models.blocks import RESIDUAL_SLOPE, Residual, Up
 from shared.errors import CheckpointError
 from shared.storage import sha256_file
 from shared.training.checkpoint import read_checkpoint, write_checkpoint
@@ -29,19 +29,24 @@ FACTOR = 2
 _KIND = "assay-restorer-1"
 _SHUFFLE = 2
 _CHANNELS, _BLOCKS = 64, 6
+_WIDE, _FINE = 32, 16
 
 
 class Restorer(nn.Module):
     """(B, 3, S, S) in [0, 1] RGB -> (B, 3, 2 S, 2 S), S even: the bicubic enlargement and a learned correction.
 
-    All layers but the last work at S / 2 (pixel unshuffle, Shi et al. 2016), which keeps it cheap on a CPU.
+    Most layers work at S / 2 (pixel unshuffle, Shi et al. 2016), which keeps it cheap on a CPU. Two sub-pixel
+    convolutions follow, each with a plain one behind it that can even out their pattern.
     """
 
     def __init__(self, channels: int = _CHANNELS, blocks: int = _BLOCKS) -> None:
         super().__init__()
         self.enter = nn.Conv2d(3 * _SHUFFLE**2, channels, 3, padding=1)
         self.body = nn.Sequential(*(Residual(channels) for _ in range(blocks)))
-        self.out = nn.Conv2d(channels, 3 * (_SHUFFLE * FACTOR) ** 2, 3, padding=1)
+        self.up = nn.Sequential(
+            Up(channels, _WIDE, slope=RESIDUAL_SLOPE), Residual(_WIDE), Up(_WIDE, _FINE, slope=RESIDUAL_SLOPE)
+        )
+        self.out = nn.Conv2d(_FINE, 3, 3, padding=1)
         nn.init.zeros_(self.out.weight)
         if self.out.bias is not None:
             nn.init.zeros_(self.out.bias)
@@ -49,7 +54,7 @@ class Restorer(nn.Module):
     @override
     def forward(self, faces: Tensor) -> Tensor:
         inner = self.enter(nn.functional.pixel_unshuffle(faces, _SHUFFLE))
-        correction = nn.functional.pixel_shuffle(self.out(inner + self.body(inner)).float(), _SHUFFLE * FACTOR)
+        correction = self.out(self.up(inner + self.body(inner))).float()
         return nn.functional.interpolate(faces.float(), scale_factor=FACTOR, mode="bicubic") + correction
 
 
@@ -98,7 +103,7 @@ def _need_file(path: Path) -> None:
     if not path.is_file():
         raise CheckpointError(
             f"{path} cannot be read: there is no such file",
-            hint="the package has none yet; in a checkout: python -m benchmarks restorer FOLDER --out FILE",
+            hint="install the package again; in a checkout: python -m benchmarks restorer FOLDER --out FILE",
         )
 
 

@@ -86,7 +86,7 @@ class BlendConfig:
         clone_mixed: mix the cloned face by alpha again, also where it is left out; otherwise all of the binary mask
             is replaced
         prefilter: undo the blur of averaging and enlarging a crop that is coarser than the frame
-            (forge/swapping/prefilter.py); not where it is left out, and not with a square of its own
+            (forge/swapping/prefilter.py); not with a square of its own
     """
 
     method: BlendMethod = "alpha"
@@ -105,7 +105,7 @@ class BlendConfig:
     clone_center: CloneCenter | None = None
     clone_jitter: int | None = None
     clone_mixed: bool | None = None
-    prefilter: bool | None = None
+    prefilter: bool = True
 
     def __post_init__(self) -> None:
         between("blend.levels", self.levels, 1, 8)

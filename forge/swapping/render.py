@@ -242,7 +242,7 @@ class _Paster:
             square=square,
             mask=config.mask,
             whole=blend.method == "pyramid" or not config.degrade.is_none,
-            prefilter=bool(blend.prefilter),
+            prefilter=blend.prefilter,
         )
         if patch is None:
             return None

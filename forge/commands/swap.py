@@ -78,6 +78,13 @@ BlendOption = Annotated[
         help=f"One of {choices(BlendMethod)}.", show_default=_SWAP.blend.method, autocompletion=values(BlendMethod)
     ),
 ]
+EnlargeOption = Annotated[
+    str | None,
+    typer.Option(
+        help="Enlarge the face first: none, lanczos, or the restorer in the package, which draws detail.",
+        show_default=_SWAP.blend.enlarge,
+    ),
+]
 PasteOption = Annotated[
     str | None,
     typer.Option(
@@ -123,6 +130,7 @@ def swap(
     face: FaceOption = None,
     color: ColorOption = None,
     sharpen: SharpenOption = None,
+    enlarge: EnlargeOption = None,
     mask: MaskOption = None,
     blend: BlendOption = None,
     paste: PasteOption = None,
@@ -163,6 +171,7 @@ def swap(
             "blend.method": blend,
             "paste": paste,
             "blend.sharpen": sharpen,
+            "blend.enlarge": enlarge,
             "output.codec": codec,
             "output.crf": crf,
             "output.gif": gif,

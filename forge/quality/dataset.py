@@ -312,5 +312,8 @@ def _case_of(folder: DatasetFolder, record: ClipRecord, by_hash: Mapping[str, Pa
     real = record_from(folder.path, wanted)
     target = by_hash.get(wanted) or (folder.media_path(real) if real else None)
     if target is None:
-        raise UsageError(f"the target of {record.id} is not to be found", hint="name it with --target")
+        raise UsageError(
+            f"the target of {record.id} is not to be found",
+            hint="none of those named is that very file" if by_hash else "name it with --target",
+        )
     return Case(folder.media_path(record), target, record, folder.mask_paths(record).get("alpha"))

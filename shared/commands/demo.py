@@ -213,8 +213,8 @@ def _fill_dataset(
         clips = _clips(out, target, count)
         run(["dataset", "add", str(dataset), *clips, "--identity", target, "--rights", "synthetic"])
         for clip in clips:
-            run(["forge", "swap", clip, "--run", str(out / "swapper"), "--source", source, "--out",
-                 str(dataset), "--identity", target, "--rights", "synthetic"])  # fmt: skip
+            run(["forge", "swap", clip, "--run", str(out / "swapper"), "--source", source, "--enlarge", "restorer",
+                 "--out", str(dataset), "--identity", target, "--rights", "synthetic"])  # fmt: skip
 
 
 def _initial_weights() -> list[str]:

@@ -160,26 +160,12 @@ def swap(
 
     Example: assay forge swap bob/ --run runs/ann-bob --source ann --out pictures/ --frames
     """
-    flags = nested(
-        {
-            "face": face,
-            "morph": morph,
-            "color.method": color,
-            "mask.kind": mask,
-            "mask.erode": erode,
-            "mask.feather": feather,
-            "blend.method": blend,
-            "paste": paste,
-            "blend.sharpen": sharpen,
-            "blend.enlarge": enlarge,
-            "output.codec": codec,
-            "output.crf": crf,
-            "output.gif": gif,
-            "finder": finder,
-            "device": device,
-            "seed": seed,
-        }
-    )
+    flags = nested({
+        "face": face, "morph": morph, "color.method": color, "mask.kind": mask, "mask.erode": erode,
+        "mask.feather": feather, "blend.method": blend, "paste": paste, "blend.sharpen": sharpen,
+        "blend.enlarge": enlarge, "output.codec": codec, "output.crf": crf, "output.gif": gif,
+        "finder": finder, "device": device, "seed": seed,
+    })  # fmt: skip
     settings: SwapConfig = resolve(SwapConfig, config, flags, with_paste)
     who = {"target_identity": target_identity, "rights": rights, "name": name, "stretch": _parsed(stretch)}
     pictures = {"frames": frames, "sequence": sequence, "patches": patches}

@@ -16,12 +16,14 @@ from typer.testing import CliRunner
 from forge.cli import app
 from forge.models import build_swapper
 from forge.models.checkpoint import save_swapper
+from forge.models.restorer import RESTORER_FILE
 from forge.quality.dataset import find_cases
 from forge.training.config import TrainConfig
 from shared.console import console
 from shared.dataset import DatasetFolder, add_real_clip
 from shared.errors import AssayError, ConfigError, MediaError, UsageError
 from shared.faces.align import MEAN_FACE
+from shared.storage import sha256_file
 from shared.types import ClipId
 from tests.factories import write_clip, write_landmarks
 
@@ -99,6 +101,18 @@ def test_flags_overrule_the_settings_file_which_overrules_the_defaults(capsys, t
     assert factors["color.gamma"] == "1.5"
 
 
+def test_a_restored_swap_names_the_weights_that_drew_it(capsys, target, swapper, tmp_path):
+    plain, restored = (
+        _swap(capsys, target, swapper, tmp_path / "set", "--name", name, *more)
+        for name, more in (("plain", ()), ("restored", ("--enlarge", "restorer")))
+    )
+    folder = DatasetFolder.open(tmp_path / "set")
+    one, other = (folder.record(ClipId.parse(made["id"])).factors for made in (plain, restored))
+    assert "enlarge_sha256" not in one
+    assert other["enlarge_sha256"] == sha256_file(RESTORER_FILE)
+    assert sha256_file(Path(plain["path"])) != sha256_file(Path(restored["path"]))
+
+
 @pytest.mark.parametrize(
     ("words", "message"),
     [
@@ -106,6 +120,7 @@ def test_flags_overrule_the_settings_file_which_overrules_the_defaults(capsys, t
         (("--face", "left"), "main, all, or numbers"),
         (("--feather", "3"), "mask.feather must lie between"),
         (("--crf", "99"), "crf 99 is not on the scale of libx264"),
+        (("--enlarge", "restored"), "'restored' is not known"),
     ],
 )
 def test_settings_that_cannot_be_are_refused(capsys, target, swapper, tmp_path, words, message):

@@ -31,6 +31,18 @@ from shared.video.renditions import Rendition
 
 
 @dataclass(frozen=True)
+class VariantConfig:
+    """Settings of some of the swaps, drawn with ``weight``; ``name``, if given, is part of the manipulations' names."""
+
+    name: str = ""
+    weight: float = 1.0
+    settings: dict[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        need(self.weight > 0, f"the weight of a variant lies above 0, got {self.weight}")
+
+
+@dataclass(frozen=True)
 class FakesConfig:
     """Fakes of each clip.
 
@@ -39,6 +51,7 @@ class FakesConfig:
         own_crowd: share of fakes with the decoder of the person's own crowd, which changes the person least.
         pastes: presets with their weights; all, equally often, if empty.
         settings: of the swaps, over those of the preset.
+        variants: one is drawn for each fake, and its settings lie over ``settings``; none if empty.
         pieces, frames: clips cut from each video, and their length; photographs give one clip.
         crf_spread, min_face_px, max_side, finder: see ``assay forge build``.
     """
@@ -47,6 +60,7 @@ class FakesConfig:
     own_crowd: float = 0.3
     pastes: dict[str, float] = field(default_factory=dict)
     settings: dict[str, Any] = field(default_factory=dict)
+    variants: tuple[VariantConfig, ...] = ()
     pieces: int = 2
     frames: int = 24
     crf_spread: int = 3
@@ -146,8 +160,8 @@ class _Planner:
         self._encode(shot, person, real, rendition, split, (shot.key,), None, None)
         for number in range(self.config.number):
             swapper = swappers[int(rng.integers(len(swappers)))]
-            master, paste, key = self._master(shot, person, swapper, number, rng)
-            kind = f"{swapper.name}-{paste.partition(':')[0]}"
+            master, made, key = self._master(shot, person, swapper, number, rng)
+            kind = f"{swapper.name}-{made}"
             fake = ClipId(self.spec.set.name, kind, f"{shot.name}+{master.source}-{number}@{rendition.name}")
             self._encode(shot, person, fake, rendition, split, (key,), master, real)
 
@@ -157,14 +171,16 @@ class _Planner:
     def _master(
         self, shot: Shot, person: Person, swapper: PartSwapper, number: int, rng: np.random.Generator
     ) -> tuple[MasterTask, str, str]:
-        """The rendering of a fake, the name of its paste, and the key of the step."""
+        """The rendering of a fake, the name of its paste and variant, and the key of the step."""
         known = read_card(swapper.path).identities
         own = [one for one in known if one.startswith(f"{person.part}-{person.crowd.name}")] or list(known[:1])
         others = [one for one in known if one not in own] or own
         source = str(rng.choice(own if rng.random() < self.config.own_crowd else others))
         paste, drawn = draw_paste(self.config.weights, rng)
+        variant = self._variant(rng)
         common = {"finder": self.config.finder, "min_face_px": self.config.min_face_px, "device": "cpu"}
-        config = from_mapping(SwapConfig, over_preset(paste, drawn, merged(common, self.config.settings)), where=paste)
+        settings = merged(merged(common, self.config.settings), variant.settings)
+        config = from_mapping(SwapConfig, over_preset(paste, drawn, settings), where=paste)
         seed = seed_for(self.config.seed, "master", shot.name, number)
         # The target's own decoder, where a paste needs one, is that of the person's crowd.
         key = _key("master", shot.key, swapper_digest(swapper.path), source, own[0], config, seed)
@@ -174,7 +190,14 @@ class _Planner:
             segments=None, one_of_many=False, seed=seed,
         )  # fmt: skip
         self._put(BuildStep(key, "master", task, (shot.key,), out, shot.megapixels, shot.megapixels * 1.6e6))
-        return task, paste, key
+        return task, "-".join(filter(None, (paste.partition(":")[0], variant.name))), key
+
+    def _variant(self, rng: np.random.Generator) -> VariantConfig:
+        variants = self.config.variants
+        if not variants:
+            return VariantConfig()
+        weights = np.array([one.weight for one in variants])
+        return variants[int(rng.choice(len(variants), p=weights / weights.sum()))]
 
     def _encode(
         self,

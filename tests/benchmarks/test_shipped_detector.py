@@ -32,7 +32,10 @@ from shared.video import probe
 
 TINY = {
     "people": {"actors": 12, "actor_seconds": 0.4, "actor_px": 160, "actor_every": 1},
-    "fakes": {"number": 1, "pieces": 2, "frames": 4, "finder": "sidecar", "pastes": {"box": 1.0}},
+    "fakes": {
+        "number": 1, "pieces": 2, "frames": 4, "finder": "sidecar", "pastes": {"box": 1.0},
+        "variants": [{}, {"name": "sharp", "settings": {"blend": {"sharpen": 1.0}}}],
+    },
     "swappers": [
         {
             "name": "crowd",
@@ -90,6 +93,7 @@ def test_it_learns_is_shipped_in_half_the_bytes_and_scores_as_before(tmp_path, m
         for label in ("real", "fake")
     ]
     assert shapes[0] == shapes[1]
+    assert {record.id.manipulation for record in records} == {None, "crowd-box", "crowd-box-sharp"}
 
     calibration = read_calibration(out)
     assert calibration is not None

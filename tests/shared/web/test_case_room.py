@@ -161,7 +161,9 @@ def test_two_cases_are_compared_by_their_reports(client, case):
     other = key_named(client, "/cases/list.json", "cases", "cases/two")
     pair = f"/cases/compare/{case.split('/')[-1]}/{other}"
     assert client.get(pair).status_code == 200
-    found = client.get(f"{pair}/differences.json").json()
+    answer = client.get(f"{pair}/differences.json")
+    assert answer.status_code == 200, answer.text
+    found = answer.json()
     assert found["same_file"]
     assert {"what": "verdict", "first": "inconclusive", "second": "fake"} in found["differences"]
 
